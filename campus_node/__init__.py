@@ -1,0 +1,1 @@
+"""One campus: an autonomous member of the scheme."""

@@ -1,0 +1,1 @@
+"""One database a node: how it is reached, what schema it has, how that schema grows."""

@@ -1,0 +1,117 @@
+"""What the posting engine asks of a database. SQLite and PostgreSQL answer it; one contract suite runs on both."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Protocol
+
+from campus_node.ledger.books import Balance, TransferState
+from campus_node.ledger.rows import Row
+
+Key = tuple[int, bytes]  # (originator, transfer id)
+
+
+class Lease(NamedTuple):
+    """The right to write, as it stands in the writer row."""
+
+    epoch: int
+    incarnation: int
+    seq: int  # last one written
+    chain_hash: bytes  # 32 bytes
+    recorded_at_unix_ms: int  # of the last batch
+
+
+class AccountOpening(NamedTuple):
+    account: int
+    holder: str
+    floor_fen: int
+
+
+class Snapshot(NamedTuple):
+    """Everything that the engine keeps in memory, as of one commit."""
+
+    lease: Lease
+    balances: dict[int, Balance]
+    open_reservations: dict[Key, TransferState]
+
+
+class BalanceChange(NamedTuple):
+    """What a batch did to one account."""
+
+    account: int
+    posted_fen: int  # added
+    reserved_fen: int  # added
+    overdrawn_fen: int  # the new value
+
+
+class OutboxItem(NamedTuple):
+    """Something that must be told to somebody because of a row, exactly once in effect."""
+
+    message: str
+    topic: str
+    body: str
+
+
+class Batch(NamedTuple):
+    """What one durable commit writes."""
+
+    rows: Sequence[Row]
+    encoded: bytes  # the rows as `rows.encode` made them
+    changes: Sequence[BalanceChange]
+    outbox: Sequence[OutboxItem]
+    before: Lease
+    after: Lease
+
+
+class Store(Protocol):
+    """A database behind the engine. One thread uses it.
+
+    Every method raises StoreDown when the database does not answer or refuses to write; then nothing was written.
+    """
+
+    def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
+        """Become the writer: epoch + 1.
+
+        Raises:
+            Misconfigured: another live process is the writer, and force is not set.
+        """
+
+    def load(self) -> Snapshot:
+        """Read balances, open reservations and the writer row in one consistent view."""
+
+    def append(self, batch: Batch) -> None:
+        """Write the batch in one durable commit.
+
+        Raises:
+            LeaseLost: the fence found another epoch or seq. Nothing was written.
+            DuplicateKey: an id of the batch is in the journal. Nothing was written.
+            OutcomeUnknown: the commit was sent and its answer was lost.
+        """
+
+    def holds_lease(self, epoch: int) -> bool:
+        """Tell whether the writer row still has this epoch."""
+
+    def find(self, keys: Collection[Key]) -> dict[Key, Row]:
+        """Return the rows that have these ids."""
+
+    def find_states(self, keys: Collection[Key]) -> dict[Key, TransferState]:
+        """Return what became of these transfers: their own row and all rows that target them."""
+
+    def open_accounts(
+        self, lease: Lease, openings: Sequence[AccountOpening], *, now_unix_ms: int
+    ) -> list[bool]:
+        """Open accounts; one truth value each: False = the number exists with another holder or floor.
+
+        Raises:
+            LeaseLost: another writer took over.
+        """
+
+    def originator_numbers(self, lease: Lease, names: Collection[str]) -> dict[str, int]:
+        """Return a number for each name, giving out new ones as needed; they never change."""
+
+    def reopen(self) -> None:
+        """Throw the connection away and connect anew."""
+
+    def close(self) -> None: ...
+
+
+class DuplicateKey(Exception):  # a fact that the engine acts on, not an error of its caller
+    """An id of the batch is already in the journal."""

@@ -1,0 +1,137 @@
+"""Tables of the ledger: one definition for SQLite and PostgreSQL.
+
+No foreign keys and no triggers on this path: the writer checks before it writes, `ledger check` afterwards.
+Instants are milliseconds since 1970 (UTC); business dates are yyyymmdd; both are the same in either database.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects import sqlite
+
+from campus_node.database.metadata import metadata
+
+_Seq = BigInteger().with_variant(
+    sqlite.INTEGER(), "sqlite"
+)  # the rowid there: history reads in order for free
+_Id = Uuid(as_uuid=False, native_uuid=True).with_variant(LargeBinary(16), "sqlite")
+
+writer = Table(
+    "writer",
+    metadata,
+    Column("shard", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("incarnation", Integer, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("chain_hash", LargeBinary(32), nullable=False),
+    Column("recorded_at_unix_ms", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("taken_at_unix_ms", BigInteger, nullable=False),
+)
+
+originators = Table(
+    "originators",
+    metadata,
+    Column("originator", Integer, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False, unique=True),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", BigInteger, primary_key=True, autoincrement=False),
+    Column("holder", Text, nullable=False),
+    Column("opened_at_unix_ms", BigInteger, nullable=False),
+)
+
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", BigInteger, primary_key=True, autoincrement=False),
+    Column("posted_fen", BigInteger, nullable=False),
+    Column("reserved_fen", BigInteger, nullable=False),
+    Column("floor_fen", BigInteger, nullable=False),
+    Column("overdrawn_fen", BigInteger, nullable=False),
+    CheckConstraint("posted_fen - reserved_fen >= floor_fen - overdrawn_fen", name="floor"),
+    CheckConstraint("reserved_fen >= 0", name="reserved"),
+    postgresql_with={"fillfactor": "50"},  # room for HOT updates: no index is touched
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=False),
+    Column("incarnation", Integer, nullable=False),
+    Column("originator", Integer, nullable=False),
+    Column("transfer_id", _Id, nullable=False),
+    Column("verb", SmallInteger, nullable=False),
+    Column("fact", Boolean(create_constraint=False), nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("origin", SmallInteger, nullable=False),
+    Column("debit", BigInteger, nullable=False),
+    Column("credit", BigInteger, nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("posted_fen", BigInteger, nullable=False),
+    Column("reserved_fen", BigInteger, nullable=False),
+    Column("target_originator", Integer),
+    Column("target_id", _Id),
+    Column("window_id", Integer),
+    Column("business_date", Integer, nullable=False),
+    Column("recorded_at_unix_ms", BigInteger, nullable=False),
+    Column("made_at_unix_ms", BigInteger, nullable=False),
+    Column("expires_at_unix_ms", BigInteger),
+    Column("request_hash", LargeBinary(16), nullable=False),
+    Column("refusal", SmallInteger, nullable=False),
+    Column("short_fen", BigInteger, nullable=False),
+    CheckConstraint("verb <> 2 OR refusal <> 0 OR expires_at_unix_ms IS NOT NULL", name="expiry"),
+)
+Index("ix_transfers_debit_seq", transfers.c.debit, transfers.c.seq)
+Index("ix_transfers_credit_seq", transfers.c.credit, transfers.c.seq)
+Index(
+    "ix_transfers_target",
+    transfers.c.target_originator,
+    transfers.c.target_id,
+    postgresql_where=transfers.c.target_id.is_not(None),
+    sqlite_where=transfers.c.target_id.is_not(None),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("last_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_seq", BigInteger, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("incarnation", Integer, nullable=False),
+    Column("business_date", Integer, nullable=False),
+    Column("recorded_at_unix_ms", BigInteger, nullable=False),
+    Column("chain_hash", LargeBinary(32), nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("message", Text, primary_key=True),  # chosen by the sender; repeating it adds nothing
+    Column("topic", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Column("created_at_unix_ms", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at_unix_ms", BigInteger, nullable=False),
+    Column("delivered_at_unix_ms", BigInteger),
+    Column("last_error", Text),
+)
+Index(
+    "ix_outbox_waiting",
+    outbox.c.next_attempt_at_unix_ms,
+    postgresql_where=outbox.c.delivered_at_unix_ms.is_(None),
+    sqlite_where=outbox.c.delivered_at_unix_ms.is_(None),
+)
