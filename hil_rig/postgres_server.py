@@ -1,0 +1,185 @@
+"""A private PostgreSQL server: started for one run, on a free port, in a directory of its own.
+
+It reuses nothing of the machine but the programs, so that it can be killed on purpose. Durability is PostgreSQL's
+default (fsync and synchronous_commit on) unless the caller's settings say otherwise.
+"""
+
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Self
+
+from federation.clock import Clock, SystemClock
+from federation.errors import Misconfigured, StoreDown
+
+ADVICE: Final = "run `scripts/services postgresql`, or set CAMPUS_TEST_POSTGRES_DSN to a server of yours"
+ACCOUNT: Final = "postgres"  # whose rights the server gets when we are root: initdb refuses root
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 60.0
+POLL_S: Final = 0.05
+
+
+def find_programs() -> Path | None:
+    """Return the directory of the newest PostgreSQL server's programs on this machine, None if there is none."""
+    debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
+    versions = [path for path in debian if path.parts[4].isdigit()]
+    if versions:
+        return max(versions, key=lambda path: int(path.parts[4])).parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+class PostgresServer:
+    """One server. A context manager: it runs inside and is stopped at the end.
+
+    Args:
+        directory: a directory of its own, empty or from an earlier run of it; /dev/shm is fast, a disk is honest.
+            When we are root it is given to the account `postgres`, which must be able to reach it.
+        settings: lines for postgresql.conf beside ours.
+
+    Raises:
+        Misconfigured: no PostgreSQL programs here; says how to get them.
+    """
+
+    def __init__(
+        self, directory: Path, settings: Mapping[str, str] | None = None, clock: Clock | None = None
+    ) -> None:
+        programs = find_programs()
+        if programs is None:
+            raise Misconfigured(f"no PostgreSQL server on this machine: {ADVICE}")
+        self._programs = programs
+        self._directory = directory
+        self._settings = dict(settings or {})
+        self._clock = clock or SystemClock()
+        self._password = secrets.token_hex(16)
+        self._account = ACCOUNT if os.geteuid() == 0 else None
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the server; it must be running."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
+    def dsn(self, database: str = "postgres") -> str:
+        """Return a libpq address of one database, with the rights of a superuser."""
+        return f"postgresql://{ACCOUNT}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start the server, on the same port as before if there was one, and wait until it answers.
+
+        Raises:
+            StoreDown: it ended or stayed silent for START_TIMEOUT_S; quotes its log.
+        """
+        assert self._process is None, "already running"
+        cluster = self._directory / "cluster"
+        if not cluster.exists():
+            self._make_cluster(cluster)
+        if self.port == 0:
+            self.port = _free_port()
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",  # TCP alone: no limit on the directory's length
+            **self._settings,
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        deadline_s = self._clock.monotonic_s() + START_TIMEOUT_S
+        while True:
+            with (self._directory / "server.log").open("ab") as log:
+                self._process = subprocess.Popen(
+                    [str(self._programs / "postgres"), "-D", str(cluster), *arguments],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    cwd=self._directory, **self._rights(),
+                )  # fmt: skip
+            while self._process.poll() is None:
+                if self._answers():
+                    return
+                if self._clock.monotonic_s() > deadline_s:
+                    raise StoreDown(
+                        f"PostgreSQL is silent after {START_TIMEOUT_S:.0f} s:\n{self._log_tail()}"
+                    )
+                self._clock.sleep(POLL_S)
+            self._process = None
+            # Children of a killed server let go of its memory a moment after it; the next try finds it free.
+            leftovers = re.search(
+                "pre-existing shared memory block|lock file .* already exists", self._log_tail()
+            )
+            if leftovers is None or self._clock.monotonic_s() > deadline_s:
+                raise StoreDown(f"PostgreSQL did not start:\n{self._log_tail()}")
+            self._clock.sleep(POLL_S)
+
+    def kill(self) -> None:
+        """End the server as a power cut would: SIGKILL, no checkpoint, no goodbye. `start` recovers it."""
+        assert self._process is not None, "not started"
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """Stop the server in order (a fast shutdown); does nothing where none runs."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _make_cluster(self, cluster: Path) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.chmod(0o700)
+        if self._account is not None:
+            entry = pwd.getpwnam(self._account)
+            os.chown(self._directory, entry.pw_uid, entry.pw_gid)
+        made = subprocess.run(
+            [str(self._programs / "initdb"), "-D", str(cluster), "-U", ACCOUNT, "-E", "UTF8", "--locale=C",
+             "--auth=scram-sha-256", "--pwfile=/dev/stdin"],
+            input=f"{self._password}\n", capture_output=True, text=True, check=False,
+            cwd=self._directory, **self._rights(),
+        )  # fmt: skip
+        if made.returncode != 0:
+            raise StoreDown(f"initdb failed: {made.stderr.strip()}")
+
+    def _rights(self) -> dict[str, object]:
+        """Arguments of Popen that give up root's rights."""
+        if self._account is None:
+            return {}
+        return {"user": self._account, "group": self._account, "extra_groups": []}
+
+    def _answers(self) -> bool:
+        asked = subprocess.run(
+            [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
+        )
+        return asked.returncode == 0
+
+    def _log_tail(self) -> str:
+        return (self._directory / "server.log").read_text(errors="replace")[-2000:]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
