@@ -1,12 +1,10 @@
 """A private PostgreSQL server: started for one run, on a free port, in a directory of its own.
 
-It reuses nothing of the machine but the programs, so that it can be killed on purpose. Durability is PostgreSQL's
-default (fsync and synchronous_commit on) unless the caller's settings say otherwise.
+It shares nothing with the machine's own servers but the programs, so that it can be killed on purpose.
+Durability is PostgreSQL's default (fsync and synchronous_commit on) unless the caller's settings say otherwise.
 """
 
 import os
-import pwd
-import re
 import secrets
 import shutil
 import signal
@@ -27,7 +25,7 @@ POLL_S: Final = 0.05
 
 
 def find_programs() -> Path | None:
-    """Return the directory of the newest PostgreSQL server's programs on this machine, None if there is none."""
+    """Return the directory of the newest PostgreSQL server's programs here, None if there is none."""
     debian = Path("/usr/lib/postgresql").glob("*/bin/initdb")
     versions = [path for path in debian if path.parts[4].isdigit()]
     if versions:
@@ -40,8 +38,8 @@ class PostgresServer:
     """One server. A context manager: it runs inside and is stopped at the end.
 
     Args:
-        directory: a directory of its own, empty or from an earlier run of it; /dev/shm is fast, a disk is honest.
-            When we are root it is given to the account `postgres`, which must be able to reach it.
+        directory: new and its own; /dev/shm is fast, a disk is honest. When we are root it is given to the
+            account `postgres`, which must be able to reach it.
         settings: lines for postgresql.conf beside ours.
 
     Raises:
@@ -60,7 +58,9 @@ class PostgresServer:
         self._clock = clock or SystemClock()
         self._password = secrets.token_hex(16)
         self._account = ACCOUNT if os.geteuid() == 0 else None
+        self._extra_groups: list[str | int] | None = [] if self._account else None
         self._process: subprocess.Popen[bytes] | None = None
+        self._launches = 0
         self.port = 0
 
     def __enter__(self) -> Self:
@@ -91,42 +91,20 @@ class PostgresServer:
             StoreDown: it ended or stayed silent for START_TIMEOUT_S; quotes its log.
         """
         assert self._process is None, "already running"
-        cluster = self._directory / "cluster"
-        if not cluster.exists():
-            self._make_cluster(cluster)
+        if not self._cluster.exists():
+            self._make_cluster()
         if self.port == 0:
             self.port = _free_port()
-        options = {
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": "",  # TCP alone: no limit on the directory's length
-            **self._settings,
-        }
-        arguments = [f"--{name}={value}" for name, value in options.items()]
         deadline_s = self._clock.monotonic_s() + START_TIMEOUT_S
         while True:
-            with (self._directory / "server.log").open("ab") as log:
-                self._process = subprocess.Popen(
-                    [str(self._programs / "postgres"), "-D", str(cluster), *arguments],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    cwd=self._directory, **self._rights(),
-                )  # fmt: skip
-            while self._process.poll() is None:
-                if self._answers():
-                    return
-                if self._clock.monotonic_s() > deadline_s:
-                    raise StoreDown(
-                        f"PostgreSQL is silent after {START_TIMEOUT_S:.0f} s:\n{self._log_tail()}"
-                    )
-                self._clock.sleep(POLL_S)
-            self._process = None
+            self._process, log = self._launch()
+            if self._wait_until_ready(deadline_s):
+                return
+            self.stop()
             # Children of a killed server let go of its memory a moment after it; the next try finds it free.
-            leftovers = re.search(
-                "pre-existing shared memory block|lock file .* already exists", self._log_tail()
-            )
-            if leftovers is None or self._clock.monotonic_s() > deadline_s:
-                raise StoreDown(f"PostgreSQL did not start:\n{self._log_tail()}")
-            self._clock.sleep(POLL_S)
+            complaint = log.read_text(errors="replace")
+            if "pre-existing shared memory" not in complaint or self._clock.monotonic_s() > deadline_s:
+                raise StoreDown(f"PostgreSQL did not start:\n{complaint[-2000:]}")
 
     def kill(self) -> None:
         """End the server as a power cut would: SIGKILL, no checkpoint, no goodbye. `start` recovers it."""
@@ -147,35 +125,77 @@ class PostgresServer:
             self._process.wait()
         self._process = None
 
-    def _make_cluster(self, cluster: Path) -> None:
+    @property
+    def _cluster(self) -> Path:
+        return self._directory / "cluster"
+
+    def _make_cluster(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         self._directory.chmod(0o700)
+        password_file = self._directory / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
         if self._account is not None:
-            entry = pwd.getpwnam(self._account)
-            os.chown(self._directory, entry.pw_uid, entry.pw_gid)
+            shutil.chown(self._directory, self._account, self._account)
+            shutil.chown(password_file, self._account, self._account)
+        initdb: list[str | Path] = [
+            self._programs / "initdb",
+            "-D",
+            self._cluster,
+            "-U",
+            ACCOUNT,
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
         made = subprocess.run(
-            [str(self._programs / "initdb"), "-D", str(cluster), "-U", ACCOUNT, "-E", "UTF8", "--locale=C",
-             "--auth=scram-sha-256", "--pwfile=/dev/stdin"],
-            input=f"{self._password}\n", capture_output=True, text=True, check=False,
-            cwd=self._directory, **self._rights(),
-        )  # fmt: skip
+            [*initdb, "--auth=scram-sha-256", f"--pwfile={password_file}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self._directory,
+            user=self._account,
+            group=self._account,
+            extra_groups=self._extra_groups,
+        )
         if made.returncode != 0:
             raise StoreDown(f"initdb failed: {made.stderr.strip()}")
 
-    def _rights(self) -> dict[str, object]:
-        """Arguments of Popen that give up root's rights."""
-        if self._account is None:
-            return {}
-        return {"user": self._account, "group": self._account, "extra_groups": []}
+    def _launch(self) -> tuple[subprocess.Popen[bytes], Path]:
+        self._launches += 1
+        log = self._directory / f"server-{self._launches}.log"
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "unix_socket_directories": "",  # TCP alone: no limit on the directory's length
+            **self._settings,
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [
+                    self._programs / "postgres",
+                    "-D",
+                    self._cluster,
+                    *(f"--{k}={v}" for k, v in options.items()),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self._directory,
+                user=self._account,
+                group=self._account,
+                extra_groups=self._extra_groups,
+            )
+        return process, log
 
-    def _answers(self) -> bool:
-        asked = subprocess.run(
-            [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
-        )
-        return asked.returncode == 0
-
-    def _log_tail(self) -> str:
-        return (self._directory / "server.log").read_text(errors="replace")[-2000:]
+    def _wait_until_ready(self, deadline_s: float) -> bool:
+        assert self._process is not None
+        probe = [str(self._programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        while self._process.poll() is None and self._clock.monotonic_s() < deadline_s:
+            if subprocess.run(probe, check=False).returncode == 0:
+                return True
+            self._clock.sleep(POLL_S)
+        return False
 
 
 def _free_port() -> int:
