@@ -1,0 +1,226 @@
+"""Settings of a campus: `campus.toml` in its directory, overridden by `CAMPUS_<SECTION>__<KEY>`.
+
+Every key has a default except the campus's name and number. All that is wrong is reported in one go: where it
+stands, what is wrong with it, what to write instead.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from campus_node import settings_checks as checks
+from campus_node.settings_mistakes import WrongSettings, mistakes_in_environment, mistakes_in_values
+from campus_node.wording import Sentence
+from federation.errors import Misconfigured
+
+FILE_NAME: Final = "campus.toml"
+ENVIRONMENT_PREFIX: Final = "CAMPUS_"
+
+Whole = Annotated[int, BeforeValidator(checks.no_truth_value)]
+Seconds = Annotated[float, BeforeValidator(checks.no_truth_value)]
+Listen = Annotated[str, AfterValidator(checks.listen)]
+PathText = Annotated[str, AfterValidator(checks.path)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class CampusSettings(_Section):
+    """Who this campus is."""
+
+    name: Annotated[str, AfterValidator(checks.name)] = Field(
+        description="a DNS label; stands in every certificate and never changes", examples=["north"]
+    )
+    number: Whole = Field(
+        ge=1, le=9999, description="unique in the scheme; stands in every card number", examples=[12]
+    )
+    title_zh: str = Field(default="", description="what people read", examples=["北校区"])
+    title_en: str = Field(default="", description="what people read", examples=["North Campus"])
+    domain: Annotated[str, AfterValidator(checks.domain)] = Field(
+        default="",
+        validate_default=False,
+        description="DNS domain of its machines; empty = <name>.campus.test",
+        examples=["card.north.example"],
+    )
+    timezone: Annotated[str, AfterValidator(checks.timezone)] = Field(
+        default="Asia/Shanghai", description="IANA name", examples=["Asia/Shanghai"]
+    )
+    cut_off: Annotated[str, AfterValidator(checks.cut_off)] = Field(
+        default="00:00", description="local time, HH:MM, at which a business day ends", examples=["03:00"]
+    )
+
+
+class LedgerSettings(_Section):
+    """Where the books are and how much may wait for them."""
+
+    database: Annotated[str, AfterValidator(checks.database)] = Field(
+        default="sqlite:///data/ledger.sqlite",
+        description="sqlite:///PATH (relative to this directory) or postgresql://USER:PASSWORD@HOST/NAME",
+        examples=["sqlite:///data/ledger.sqlite"],
+    )
+    queue_items_max: Whole = Field(
+        default=8192, ge=1, le=1_000_000, description="more are refused with a retry hint", examples=[8192]
+    )
+    batch_items_max: Whole = Field(
+        default=1024, ge=1, le=8192, description="items in one durable commit", examples=[1024]
+    )
+    outage_hold_s: Seconds = Field(
+        default=10.0,
+        ge=0,
+        le=600,
+        description="how long callers are held while the database is gone",
+        examples=[10],
+    )
+
+
+class GrpcSettings(_Section):
+    """The API of gateways, terminals and peers."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:7443", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:7443"]
+    )
+    message_bytes_max: Whole = Field(
+        default=4_194_304,
+        ge=65_536,
+        le=67_108_864,
+        description="larger messages are refused",
+        examples=[4_194_304],
+    )
+    keepalive_s: Seconds = Field(
+        default=20.0, ge=1, le=7200, description="a ping after this much silence", examples=[20]
+    )
+    reflection: bool = Field(
+        default=False, description="tell callers the API's description", examples=["false"]
+    )
+    drain_s: Seconds = Field(
+        default=10.0, ge=0, le=600, description="how long TERM waits for what is under way", examples=[10]
+    )
+
+
+class MetricsSettings(_Section):
+    """Prometheus metrics and GET /healthz."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:9464", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:9464"]
+    )
+
+
+class PkiSettings(_Section):
+    """Certificates; paths are relative to this directory."""
+
+    root: PathText = Field(default="pki/root.pem", description="the scheme's root", examples=["pki/root.pem"])
+    campus_ca: PathText = Field(
+        default="pki/campus.pem", description="what issues this campus's leaves", examples=["pki/campus.pem"]
+    )
+    crl: PathText = Field(
+        default="pki/campus.crl.pem", description="what it revoked", examples=["pki/campus.crl.pem"]
+    )
+    node_certificate: PathText = Field(
+        default="pki/node.pem", description="the node's leaf, then campus_ca", examples=["pki/node.pem"]
+    )
+    node_key: PathText = Field(
+        default="pki/node.key", description="its private key", examples=["pki/node.key"]
+    )
+
+
+class LogSettings(_Section):
+    """What the node writes about itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error", examples=["info"]
+    )
+    format: Literal["logfmt", "json"] = Field(
+        default="logfmt", description="logfmt (key=value) or json, one event a line", examples=["logfmt"]
+    )
+
+
+class Settings(BaseSettings):
+    """All settings of one campus, checked."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    campus: CampusSettings
+    ledger: LedgerSettings = LedgerSettings()
+    grpc: GrpcSettings = GrpcSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    pki: PkiSettings = PkiSettings()
+    log: LogSettings = LogSettings()
+
+    # The library calls it with all sources by these names; we want two.
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+    @property
+    def domain(self) -> str:
+        """The DNS domain of this campus's machines."""
+        return self.campus.domain or default_domain(self.campus.name)
+
+
+def default_domain(campus: str) -> str:
+    """Return the example domain of a campus."""
+    return f"{campus}.campus.test"
+
+
+def load_settings(directory: Path) -> Settings:
+    """Return the settings of the campus in a directory.
+
+    Raises:
+        Misconfigured: no such file, no TOML, or at least one wrong value; lists all of them.
+    """
+    path = directory / FILE_NAME
+    text = _read(path)
+    try:
+        # tomllib gives Any; pydantic decides what it is worth.
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(
+            Sentence(
+                "{path} is no valid TOML: {reason}. Text stands in quotes, sections in [brackets]",
+                path=path,
+                reason=error,
+            )
+        ) from error
+    unknown = mistakes_in_environment(Settings, os.environ)
+    if unknown:
+        raise WrongSettings(unknown)
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        raise WrongSettings(mistakes_in_values(Settings, error, path, text, os.environ)) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise Misconfigured(
+            Sentence(
+                "{directory} holds no campus: {name} is not there. "
+                "Make one with: campus init {directory} --campus NAME",
+                directory=path.parent,
+                name=path.name,
+            )
+        ) from error
+    except UnicodeDecodeError as error:
+        raise Misconfigured(
+            Sentence("{path} is not UTF-8 text: save it again with that encoding", path=path)
+        ) from error
+    except OSError as error:
+        raise Misconfigured(
+            Sentence("{path} cannot be read: {reason}", path=path, reason=error.strerror)
+        ) from error
