@@ -5,6 +5,7 @@ Instants are milliseconds since 1970 (UTC); business dates are yyyymmdd; both ar
 """
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -12,18 +13,18 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
     Uuid,
+    event,
 )
 from sqlalchemy.dialects import sqlite
 
 from campus_node.database.metadata import metadata
 
-_Seq = BigInteger().with_variant(
-    sqlite.INTEGER(), "sqlite"
-)  # the rowid there: history reads in order for free
+_RowKey = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")  # INTEGER as key is the rowid there: no index
 _Id = Uuid(as_uuid=False, native_uuid=True).with_variant(LargeBinary(16), "sqlite")
 
 writer = Table(
@@ -49,7 +50,7 @@ originators = Table(
 accounts = Table(
     "accounts",
     metadata,
-    Column("account", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", _RowKey, primary_key=True, autoincrement=False),
     Column("holder", Text, nullable=False),
     Column("opened_at_unix_ms", BigInteger, nullable=False),
 )
@@ -57,7 +58,7 @@ accounts = Table(
 balances = Table(
     "balances",
     metadata,
-    Column("account", BigInteger, primary_key=True, autoincrement=False),
+    Column("account", _RowKey, primary_key=True, autoincrement=False),
     Column("posted_fen", BigInteger, nullable=False),
     Column("reserved_fen", BigInteger, nullable=False),
     Column("floor_fen", BigInteger, nullable=False),
@@ -70,7 +71,7 @@ balances = Table(
 transfers = Table(
     "transfers",
     metadata,
-    Column("seq", _Seq, primary_key=True, autoincrement=False),
+    Column("seq", _RowKey, nullable=False, autoincrement=False),
     Column("incarnation", Integer, nullable=False),
     Column("originator", Integer, nullable=False),
     Column("transfer_id", _Id, nullable=False),
@@ -93,8 +94,24 @@ transfers = Table(
     Column("request_hash", LargeBinary(16), nullable=False),
     Column("refusal", SmallInteger, nullable=False),
     Column("short_fen", BigInteger, nullable=False),
+    PrimaryKeyConstraint("seq").ddl_if(dialect="sqlite"),
     CheckConstraint("verb <> 2 OR refusal <> 0 OR expires_at_unix_ms IS NOT NULL", name="expiry"),
 )
+# The keys differ. SQLite stores rows by rowid, so seq as key costs nothing, and the id has a unique index.
+# PostgreSQL would pay for a second tree: there the id is the key, and a BRIN finds ranges of seq.
+_ID_IS_KEY = "ALTER TABLE transfers ADD CONSTRAINT pk_transfers PRIMARY KEY (originator, transfer_id)"
+event.listen(
+    transfers,
+    "after_create",
+    DDL(_ID_IS_KEY).execute_if(dialect="postgresql"),  # type: ignore[no-untyped-call]  # has no annotations
+)
+Index(
+    "ux_transfers_originator_transfer_id",
+    transfers.c.originator,
+    transfers.c.transfer_id,
+    unique=True,
+).ddl_if(dialect="sqlite")
+Index("ix_transfers_seq", transfers.c.seq, postgresql_using="brin").ddl_if(dialect="postgresql")
 Index("ix_transfers_debit_seq", transfers.c.debit, transfers.c.seq)
 Index("ix_transfers_credit_seq", transfers.c.credit, transfers.c.seq)
 Index(
@@ -108,30 +125,11 @@ Index(
 batches = Table(
     "batches",
     metadata,
-    Column("last_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_seq", _RowKey, primary_key=True, autoincrement=False),
     Column("first_seq", BigInteger, nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("incarnation", Integer, nullable=False),
     Column("business_date", Integer, nullable=False),
     Column("recorded_at_unix_ms", BigInteger, nullable=False),
     Column("chain_hash", LargeBinary(32), nullable=False),
-)
-
-outbox = Table(
-    "outbox",
-    metadata,
-    Column("message", Text, primary_key=True),  # chosen by the sender; repeating it adds nothing
-    Column("topic", Text, nullable=False),
-    Column("body", Text, nullable=False),  # JSON
-    Column("created_at_unix_ms", BigInteger, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("next_attempt_at_unix_ms", BigInteger, nullable=False),
-    Column("delivered_at_unix_ms", BigInteger),
-    Column("last_error", Text),
-)
-Index(
-    "ix_outbox_waiting",
-    outbox.c.next_attempt_at_unix_ms,
-    postgresql_where=outbox.c.delivered_at_unix_ms.is_(None),
-    sqlite_where=outbox.c.delivered_at_unix_ms.is_(None),
 )
