@@ -1,7 +1,7 @@
 """A private PostgreSQL server: started for one run, on a free port, in a directory of its own.
 
 It shares nothing with the machine's own servers but the programs, so that it can be killed on purpose.
-Durability is PostgreSQL's default (fsync and synchronous_commit on) unless the caller's settings say otherwise.
+Durability is PostgreSQL's default (fsync and synchronous_commit on) unless the settings say otherwise.
 """
 
 import os

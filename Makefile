@@ -1,0 +1,30 @@
+# Each target is one readable script. ARGS is handed on: make demo ARGS="--once --seed 7 --json"
+MAKEFLAGS += --no-print-directory
+.PHONY: demo test soak check bench protos clean
+
+demo:
+	@scripts/bootstrap runtime
+	@.venv/bin/campus demo $(ARGS)
+
+test:
+	@scripts/bootstrap dev && scripts/services postgresql
+	@scripts/test $(ARGS)
+
+soak:
+	@scripts/bootstrap dev && scripts/services postgresql
+	@CAMPUS_SOAK=1 scripts/test --timeout=7200 $(ARGS)
+
+check:
+	@scripts/bootstrap dev
+	@scripts/check
+
+bench:
+	@scripts/bootstrap dev && scripts/services postgresql
+	@.venv/bin/campus bench $(ARGS)
+
+protos:
+	@scripts/bootstrap dev
+	@.venv/bin/python -m scripts.protos
+
+clean:
+	@scripts/clean

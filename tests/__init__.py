@@ -1,0 +1,1 @@
+"""Tests: what is promised, stated so that it can fail."""

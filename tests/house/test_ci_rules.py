@@ -1,0 +1,55 @@
+"""The rules of a run (tests/ci_rules.py), proved on runs of their own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SKIPPED = "import pytest\ndef test_it():\n    pytest.skip('no reader here')\n"
+SKIPPED_MODULE = "import pytest\npytest.importorskip('no_such_package')\n"
+HARDWARE = "import pytest\n@pytest.mark.hardware\ndef test_it():\n    pytest.skip('no bench')\n"
+SEEDED = "def test_it(seed):\n    assert False, f'got {seed}'\n"
+
+
+def run(directory: Path, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run one test file with nothing but the rules loaded."""
+    (directory / "test_one.py").write_text(text)
+    (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n    hardware: devices\n")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CI", "CAMPUS_", "PYTEST_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "tests.ci_rules", "-p", "no:cacheprovider", "test_one.py"],
+        cwd=directory,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("text", [SKIPPED, SKIPPED_MODULE], ids=["test", "module"])
+def test_a_skip_is_a_skip_on_a_desk_and_a_failure_in_ci(tmp_path: Path, text: str) -> None:
+    at_desk = run(tmp_path, text)
+    assert "1 skipped" in at_desk.stdout, at_desk.stdout
+
+    in_ci = run(tmp_path, text, CI="true")
+    assert in_ci.returncode != 0
+    assert "nothing may be skipped" in in_ci.stdout, in_ci.stdout
+
+
+def test_a_test_of_real_devices_may_be_skipped_in_ci(tmp_path: Path) -> None:
+    done = run(tmp_path, HARDWARE, CI="true")
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout
+
+
+def test_a_random_test_tells_its_seed_and_repeats_with_it(tmp_path: Path) -> None:
+    def seed_of(done: subprocess.CompletedProcess[str]) -> str:
+        return done.stdout.split("seed of this test: ")[1].split(";")[0]
+
+    first = run(tmp_path, SEEDED, CAMPUS_SEED="17")
+    assert seed_of(run(tmp_path, SEEDED, CAMPUS_SEED="17")) == seed_of(first)
+    assert seed_of(run(tmp_path, SEEDED, CAMPUS_SEED="18")) != seed_of(first)
+    assert "seed: 17 (repeat with CAMPUS_SEED" in first.stdout
