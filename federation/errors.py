@@ -4,6 +4,9 @@ CampusCardError
 ├── Refused              a final no: tell the payer, do not retry
 │   ├── TransferRefused      the ledger's rules say no, by name
 │   ├── NotPermitted         this identity may not ask for this
+│   ├── NotIdentified        the certificate names nobody we know, or not any more
+│   ├── Unreadable           the message as a whole is no question that can be decided
+│   ├── NotFound             there is no such account, row or file
 │   └── Misconfigured        a setting, file or argument is wrong; says what to change
 ├── Unavailable          outcome unknown or not begun: repeat with the same transfer id
 │   ├── Overloaded           too much is waiting; says when to come back
@@ -47,6 +50,18 @@ class TransferRefused(Refused):
 
 class NotPermitted(Refused):
     """The identity is known and may not do this."""
+
+
+class NotIdentified(Refused):
+    """The certificate is missing, expired, revoked or names nobody. The message says which."""
+
+
+class Unreadable(Refused):
+    """The message as a whole cannot be decided: empty, too long, or against the protocol."""
+
+
+class NotFound(Refused):
+    """What was asked about does not exist."""
 
 
 class Misconfigured(Refused):
