@@ -75,7 +75,7 @@ def empty_postgres_dsn(postgres_server: str, worker_id: str) -> Iterator[str]:
 
 @pytest.fixture
 def postgres_to_kill(worker_id: str) -> Iterator[PostgresServer]:
-    """Give a server of this test's own, running and without our schema, that may be killed and started again."""
+    """Give a running server without our schema that the test may kill and start again."""
     if find_programs() is None:
         pytest.skip(f"no PostgreSQL here: {ADVICE}")
     directory = _server_directory(worker_id)
