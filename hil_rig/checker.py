@@ -34,7 +34,8 @@ REFUSALS = [  # by number
 NOT_JOURNALLED = {"TRANSFER_CONFLICT", "MALFORMED", "UNDECIDABLE"}
 WIDTHS = {  # of a journal row, in order; letters as in struct
     "seq": "q", "incarnation": "i", "originator": "i", "transfer_id": "16s", "verb": "h", "fact": "?",
-    "kind": "h", "origin": "h", "debit": "q", "credit": "q", "amount_fen": "q", "posted_fen": "q", "reserved_fen": "q",
+    "kind": "h", "origin": "h", "debit": "q", "credit": "q", "amount_fen": "q", "posted_fen": "q",
+    "reserved_fen": "q",
     "target_originator": "i", "target_id": "16s", "window_id": "i", "business_date": "i",
     "recorded_at_unix_ms": "q", "made_at_unix_ms": "q", "expires_at_unix_ms": "q", "request_hash": "16s",
     "refusal": "h", "short_fen": "q",

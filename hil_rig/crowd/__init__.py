@@ -1,0 +1,1 @@
+"""People who pay at once: a client process of its own, whose knowledge survives it."""
