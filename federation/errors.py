@@ -12,6 +12,7 @@ CampusCardError
 │   ├── Overloaded           too much is waiting; says when to come back
 │   ├── StoreDown            the database does not answer
 │   ├── OutcomeUnknown       a commit was sent and its answer was lost
+│   ├── Stopping             this node is shutting down
 │   └── LeaseLost            another writer has taken over this ledger
 └── Tampered             forged or corrupt: stop, keep the evidence, alarm
     └── JournalBroken        a row, a batch or a balance does not follow from the journal
@@ -86,6 +87,10 @@ class StoreDown(Unavailable):
 
 class OutcomeUnknown(Unavailable):
     """The commit was sent and no answer came. Only the database knows."""
+
+
+class Stopping(Unavailable):
+    """This node is shutting down: repeat at once elsewhere, or when it is back."""
 
 
 class LeaseLost(Unavailable):

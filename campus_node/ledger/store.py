@@ -1,12 +1,11 @@
-"""What the posting engine asks of a database. SQLite and PostgreSQL answer it; one contract suite runs on both."""
+"""What the posting engine asks of a database; SQLite and PostgreSQL answer it, one contract suite runs on both."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
-from campus_node.ledger.books import Balance, TransferState
+from campus_node.ledger.books import Balance, Key, TransferState
+from campus_node.ledger.decision import OutboxItem
 from campus_node.ledger.rows import Row
-
-Key = tuple[int, bytes]  # (originator, transfer id)
 
 
 class Lease(NamedTuple):
@@ -42,14 +41,6 @@ class BalanceChange(NamedTuple):
     overdrawn_fen: int  # the new value
 
 
-class OutboxItem(NamedTuple):
-    """Something that must be told to somebody because of a row, exactly once in effect."""
-
-    message: str
-    topic: str
-    body: str
-
-
 class Batch(NamedTuple):
     """What one durable commit writes."""
 
@@ -64,7 +55,8 @@ class Batch(NamedTuple):
 class Store(Protocol):
     """A database behind the engine. One thread uses it.
 
-    Every method raises StoreDown when the database does not answer or refuses to write; then nothing was written.
+    Every method raises StoreDown when the database does not answer or refuses to write; then nothing was
+    written.
     """
 
     def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
@@ -88,6 +80,13 @@ class Store(Protocol):
 
     def holds_lease(self, epoch: int) -> bool:
         """Tell whether the writer row still has this epoch."""
+
+    def prove_writable(self, epoch: int) -> None:
+        """Make one durable commit that changes nothing.
+
+        Raises:
+            LeaseLost: another writer took over.
+        """
 
     def find(self, keys: Collection[Key]) -> dict[Key, Row]:
         """Return the rows that have these ids."""

@@ -114,6 +114,13 @@ Index(
 Index("ix_transfers_seq", transfers.c.seq, postgresql_using="brin").ddl_if(dialect="postgresql")
 Index("ix_transfers_debit_seq", transfers.c.debit, transfers.c.seq)
 Index("ix_transfers_credit_seq", transfers.c.credit, transfers.c.seq)
+# At start the open reservations are found among those that lapse after the last batch.
+Index(
+    "ix_transfers_expires",
+    transfers.c.expires_at_unix_ms,
+    postgresql_where=transfers.c.expires_at_unix_ms.is_not(None),
+    sqlite_where=transfers.c.expires_at_unix_ms.is_not(None),
+)
 Index(
     "ix_transfers_target",
     transfers.c.target_originator,

@@ -114,6 +114,9 @@ def _transfers(*, postgresql: bool) -> None:
     op.create_index("ix_transfers_debit_seq", "transfers", ["debit", "seq"])
     op.create_index("ix_transfers_credit_seq", "transfers", ["credit", "seq"])
     _partial_index(
+        "ix_transfers_expires", "transfers", ["expires_at_unix_ms"], "expires_at_unix_ms IS NOT NULL"
+    )
+    _partial_index(
         "ix_transfers_target", "transfers", ["target_originator", "target_id"], "target_id IS NOT NULL"
     )
 

@@ -1,0 +1,309 @@
+"""The ledger in PostgreSQL: rows go in by binary COPY, balances by one set-based UPDATE, one durable commit a batch.
+
+The right to write is a session advisory lock, which the server frees when the process dies, and an epoch in the
+database that every batch checks. Only the epoch decides.
+"""
+
+import io
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg2
+import psycopg2.errors
+import psycopg2.extensions
+from psycopg2.extras import execute_values
+
+from campus_node.ledger.books import Balance, Key, TransferState, states_of
+from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row, copy_stream
+from campus_node.ledger.store import AccountOpening, Batch, DuplicateKey, Lease, Snapshot
+from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUnknown, StoreDown
+from federation.transfer import Verb
+
+Connection = psycopg2.extensions.connection
+Cursor = psycopg2.extensions.cursor
+Connect = Callable[..., Connection]
+
+_WRITER_LOCK: Final = 0x6361_6D70  # "camp": the advisory lock of this ledger's writer
+_OPTIONS: Final = "-c synchronous_commit=on -c statement_timeout=30000 -c timezone=UTC"
+_ROW: Final = ", ".join(COLUMNS)
+_READ_ROW: Final = ", ".join(
+    f"uuid_send(t.{name})" if name in {"transfer_id", "target_id"} else f"t.{name}" for name in COLUMNS
+)
+_COPY: Final = f"COPY transfers ({_ROW}) FROM STDIN (FORMAT binary)"
+_FENCE: Final = """
+WITH fence AS (
+    UPDATE writer SET seq = %s, chain_hash = %s, recorded_at_unix_ms = %s
+    WHERE shard = 0 AND epoch = %s AND seq = %s RETURNING epoch, incarnation
+)
+INSERT INTO batches (last_seq, first_seq, epoch, incarnation, business_date, recorded_at_unix_ms, chain_hash)
+SELECT %s, %s, epoch, incarnation, %s, %s, %s FROM fence"""
+_CHANGE_BALANCES: Final = """
+UPDATE balances b
+SET posted_fen = b.posted_fen + d.posted, reserved_fen = b.reserved_fen + d.reserved, overdrawn_fen = d.overdrawn
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS d (account, posted, reserved, overdrawn)
+WHERE b.account = d.account"""
+_OPEN_RESERVATIONS: Final = f"""
+SELECT {_READ_ROW} FROM transfers t WHERE t.expires_at_unix_ms > %s AND NOT EXISTS (
+    SELECT 1 FROM transfers c
+    WHERE c.target_originator = t.originator AND c.target_id = t.transfer_id AND c.refusal = 0)"""
+_FIND: Final = f"""
+SELECT {_READ_ROW} FROM unnest(%s::int[], %s::uuid[]) AS k (originator, id)
+JOIN transfers t ON t.originator = k.originator AND t.transfer_id = k.id"""
+_FIND_STATES: Final = f"""
+{_FIND} WHERE t.verb IN ({Verb.POST:d}, {Verb.RESERVE:d})
+UNION ALL
+SELECT {_READ_ROW} FROM unnest(%s::int[], %s::uuid[]) AS k (originator, id)
+JOIN transfers t ON t.target_originator = k.originator AND t.target_id = k.id"""
+
+
+class PostgresStore:
+    """A ledger in one PostgreSQL database, reached through libpq.
+
+    Args:
+        dsn: libpq connection string or URI; several hosts with target_session_attrs=read-write follow a fail-over.
+        connect: opens a connection; tests pass one that breaks at a chosen statement.
+    """
+
+    def __init__(self, dsn: str, *, connect: Connect = psycopg2.connect) -> None:
+        self._dsn = dsn
+        self._connect = connect
+        self._connection: Connection | None = None
+
+    def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
+        """Become the writer: take the advisory lock, raise the epoch."""
+        with self._transaction() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
+            if not _one(cursor)[0] and not force:
+                raise Misconfigured(
+                    f"{self._winner(cursor)}, and it is still connected: stop it first, or take over on purpose"
+                )
+            cursor.execute(
+                "INSERT INTO writer (shard, epoch, incarnation, seq, chain_hash, recorded_at_unix_ms, holder,"
+                " taken_at_unix_ms) VALUES (0, 1, 1, 0, %s, 0, %s, %s)"
+                " ON CONFLICT (shard) DO UPDATE SET epoch = writer.epoch + 1, holder = excluded.holder,"
+                " taken_at_unix_ms = excluded.taken_at_unix_ms",
+                (GENESIS_HASH, holder, now_unix_ms),
+            )
+            return _lease(cursor)
+
+    def load(self) -> Snapshot:
+        """Read the books in one consistent view."""
+        with self._transaction() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            lease = _lease(cursor)
+            cursor.execute("SELECT account, posted_fen, reserved_fen, floor_fen, overdrawn_fen FROM balances")
+            balances = {row[0]: Balance(*row[1:]) for row in cursor}
+            cursor.execute(_OPEN_RESERVATIONS, (lease.recorded_at_unix_ms,))
+            return Snapshot(lease, balances, states_of(map(_row, cursor)))
+
+    def append(self, batch: Batch) -> None:
+        """Write a batch in one durable commit."""
+        before, after = batch.before, batch.after
+        first, last = batch.rows[0], batch.rows[-1]
+        try:
+            with self._transaction() as cursor:
+                moved = after.seq, after.chain_hash, after.recorded_at_unix_ms, before.epoch, before.seq
+                written = (
+                    last.seq,
+                    first.seq,
+                    last.business_date,
+                    last.recorded_at_unix_ms,
+                    after.chain_hash,
+                )
+                cursor.execute(_FENCE, (*moved, *written))
+                if cursor.rowcount != 1:
+                    raise LeaseLost(self._winner(cursor))
+                cursor.copy_expert(_COPY, io.BytesIO(copy_stream(batch.encoded)))
+                if batch.changes:
+                    columns = [
+                        "{" + ",".join(map(str, column)) + "}" for column in zip(*batch.changes, strict=True)
+                    ]
+                    cursor.execute(_CHANGE_BALANCES, columns)
+                    if cursor.rowcount != len(batch.changes):
+                        raise JournalBroken(
+                            "an account of the batch has no balance row: run `campus ledger check`"
+                        )
+                if batch.outbox:
+                    now = last.recorded_at_unix_ms
+                    execute_values(
+                        cursor,
+                        "INSERT INTO outbox (message, topic, body, created_at_unix_ms, attempts,"
+                        " next_attempt_at_unix_ms) VALUES %s ON CONFLICT DO NOTHING",
+                        [(*item, now, 0, now) for item in batch.outbox],
+                    )
+        except psycopg2.errors.UniqueViolation as error:
+            if error.diag.table_name == "transfers":
+                raise DuplicateKey from error
+            raise
+
+    def holds_lease(self, epoch: int) -> bool:
+        """Tell whether the writer row still has this epoch."""
+        with self._transaction() as cursor:
+            return _lease(cursor).epoch == epoch
+
+    def prove_writable(self, epoch: int) -> None:
+        """Commit the writer row as it is."""
+        with self._transaction() as cursor:
+            cursor.execute("UPDATE writer SET epoch = epoch WHERE shard = 0 AND epoch = %s", (epoch,))
+            if cursor.rowcount != 1:
+                raise LeaseLost(self._winner(cursor))
+
+    def find(self, keys: Collection[Key]) -> dict[Key, Row]:
+        """Return the rows that have these ids."""
+        with self._transaction() as cursor:
+            cursor.execute(_FIND, _arrays(keys))
+            return {(row.originator, row.transfer_id): row for row in map(_row, cursor)}
+
+    def find_states(self, keys: Collection[Key]) -> dict[Key, TransferState]:
+        """Return what became of these transfers."""
+        with self._transaction() as cursor:
+            cursor.execute(_FIND_STATES, _arrays(keys) * 2)
+            return states_of(sorted(map(_row, cursor)))
+
+    def open_accounts(
+        self, lease: Lease, openings: Sequence[AccountOpening], *, now_unix_ms: int
+    ) -> list[bool]:
+        """Open accounts, each once."""
+        asked = {opening.account: opening for opening in reversed(openings)}
+        with self._transaction() as cursor:
+            self._check_fence(cursor, lease)
+            opened = execute_values(
+                cursor,
+                "INSERT INTO accounts (account, holder, opened_at_unix_ms) VALUES %s"
+                " ON CONFLICT DO NOTHING RETURNING account",
+                [(o.account, o.holder, now_unix_ms) for o in asked.values()],
+                fetch=True,
+            )
+            execute_values(
+                cursor,
+                "INSERT INTO balances (account, posted_fen, reserved_fen, floor_fen, overdrawn_fen) VALUES %s",
+                [(account, 0, 0, asked[account].floor_fen, 0) for (account,) in opened],
+            )
+            cursor.execute(
+                "SELECT account, holder, floor_fen FROM accounts JOIN balances USING (account)"
+                " WHERE account = ANY(%s)",
+                (list(asked),),
+            )
+            there = {row[0]: AccountOpening(*row) for row in cursor}
+        return [there[opening.account] == opening for opening in openings]
+
+    def originator_numbers(self, lease: Lease, names: Collection[str]) -> dict[str, int]:
+        """Return a number for each name; numbers begin at 1, 0 is the ledger itself."""
+        with self._transaction() as cursor:
+            self._check_fence(cursor, lease)
+            for name in names:
+                cursor.execute(
+                    "INSERT INTO originators (originator, name)"
+                    " SELECT coalesce(max(originator), 0) + 1, %s FROM originators ON CONFLICT (name) DO NOTHING",
+                    (name,),
+                )
+            cursor.execute("SELECT name, originator FROM originators WHERE name = ANY(%s)", (list(names),))
+            return dict(cursor)
+
+    def reopen(self) -> None:
+        """Connect anew, and take the advisory lock again if it is free."""
+        self._disconnect()
+        with self._transaction() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
+
+    def close(self) -> None:
+        """Close the connection; the server lets go of the lock."""
+        self._disconnect()
+
+    def _check_fence(self, cursor: Cursor, lease: Lease) -> None:
+        cursor.execute("SELECT epoch FROM writer WHERE shard = 0 FOR UPDATE")
+        if _one(cursor)[0] != lease.epoch:
+            raise LeaseLost(self._winner(cursor))
+
+    def _winner(self, cursor: Cursor) -> str:
+        cursor.execute("SELECT holder, epoch FROM writer WHERE shard = 0")
+        holder, epoch = cursor.fetchone() or ("somebody", 0)
+        return f"{holder} is the writer of this ledger as epoch {epoch}"
+
+    def _db(self) -> Connection:
+        if self._connection is None:
+            try:
+                self._connection = self._connect(
+                    self._dsn,
+                    connect_timeout=5,
+                    options=_OPTIONS,
+                    keepalives_idle=10,
+                    keepalives_interval=5,
+                    keepalives_count=3,
+                    tcp_user_timeout=15_000,
+                )
+            except psycopg2.Error as error:
+                raise StoreDown(f"cannot reach PostgreSQL: {str(error).strip()}") from error
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            try:
+                self._connection.close()
+            except psycopg2.Error:
+                pass  # it was broken before; what it had not committed is gone
+            self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Cursor]:
+        """Commit what the block does, or nothing of it; turn PostgreSQL's failures into ours."""
+        db = self._db()
+        try:
+            with db.cursor() as cursor:
+                yield cursor
+        except (psycopg2.IntegrityError, psycopg2.DataError):
+            self._roll_back(db)
+            raise
+        except psycopg2.Error as error:
+            self._roll_back(db)
+            raise StoreDown(f"PostgreSQL: {str(error).strip()}") from error
+        except BaseException:
+            self._roll_back(db)
+            raise
+        try:
+            db.commit()
+        except psycopg2.Error as error:
+            self._disconnect()
+            raise OutcomeUnknown(f"PostgreSQL: commit: {str(error).strip()}") from error
+
+    def _roll_back(self, db: Connection) -> None:
+        try:
+            db.rollback()
+        except psycopg2.Error:
+            self._disconnect()
+
+
+def _one(cursor: Cursor) -> tuple[Any, ...]:
+    row = cursor.fetchone()
+    assert row is not None, "the query always returns a row"
+    return row
+
+
+def _lease(cursor: Cursor) -> Lease:
+    cursor.execute(
+        "SELECT epoch, incarnation, seq, chain_hash, recorded_at_unix_ms FROM writer WHERE shard = 0"
+    )
+    row = cursor.fetchone()
+    if row is None:
+        raise LeaseLost("nobody has ever been the writer of this ledger")
+    epoch, incarnation, seq, chain_hash, recorded_at = row
+    return Lease(epoch, incarnation, seq, bytes(chain_hash), recorded_at)
+
+
+_BYTES: Final = [COLUMNS.index(name) for name in ("transfer_id", "target_id", "request_hash")]
+
+
+def _row(values: Sequence[Any]) -> Row:
+    fields = list(values)
+    for i in _BYTES:
+        if fields[i] is not None:
+            fields[i] = bytes(fields[i])
+    return Row(*fields)
+
+
+def _arrays(keys: Collection[Key]) -> list[str]:
+    """Return originators and ids as PostgreSQL array literals."""
+    originators = "{" + ",".join(str(originator) for originator, _ in keys) + "}"
+    ids = "{" + ",".join(transfer_id.hex() for _, transfer_id in keys) + "}"
+    return [originators, ids]
