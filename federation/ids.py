@@ -49,10 +49,3 @@ def made_at_unix_ms(transfer_id: bytes) -> int:
     if len(transfer_id) != 16 or transfer_id[6] >> 4 != 7:
         return -1
     return int.from_bytes(transfer_id[:6], "big")
-
-
-def made_at_unix_ms(transfer_id: bytes) -> int:
-    """Return the instant that a UUIDv7 carries; 0 for any other id, which says nothing about its age."""
-    if len(transfer_id) == 16 and transfer_id[6] >> 4 == 7:
-        return int.from_bytes(transfer_id[:6], "big")
-    return 0
