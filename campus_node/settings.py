@@ -121,10 +121,12 @@ class PkiSettings(_Section):
         default="pki/campus.crl.pem", description="what it revoked", examples=["pki/campus.crl.pem"]
     )
     node_certificate: PathText = Field(
-        default="pki/node.pem", description="the node's leaf, then campus_ca", examples=["pki/node.pem"]
+        default="pki/leaves/node-1.pem",
+        description="the node's leaf, then campus_ca",
+        examples=["pki/leaves/node-1.pem"],
     )
     node_key: PathText = Field(
-        default="pki/node.key", description="its private key", examples=["pki/node.key"]
+        default="pki/leaves/node-1.key", description="its private key", examples=["pki/leaves/node-1.key"]
     )
 
 

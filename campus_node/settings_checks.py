@@ -35,7 +35,7 @@ def name(text: str) -> str:
 
 def domain(text: str) -> str:
     """DNS labels joined by dots, or nothing."""
-    if text and (len(text) > 200 or not all(is_name(label) for label in text.split("."))):
+    if text and (len(text) > 180 or not all(is_name(label) for label in text.split("."))):
         raise _wrong("is no DNS domain: labels of a-z, 0-9 and hyphen, joined by dots")
     return text
 
