@@ -1,7 +1,7 @@
 """Real node processes: started, watched until they are ready, killed, restarted, and ended whatever happens.
 
-Nothing here sleeps to hope: waiting ends with what was waited for, with the process's own end, or with an error
-that quotes its log.
+Nothing here sleeps to hope: waiting ends with what was waited for, with the process's own end, or with an
+error that quotes its log.
 """
 
 import json
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from campus_node.ledger.client import ServerAddress, TlsFiles
 from federation.clock import Clock, SystemClock
@@ -170,10 +170,13 @@ class NodeProcess:
         credentials = grpc.ssl_channel_credentials(self._tls.trusted, self._tls.key, self._tls.chain)
         options = [("grpc.ssl_target_name_override", self._server_name)]
         with grpc.secure_channel(self.address.target, credentials, options) as channel:
+            check = channel.unary_unary(
+                "/grpc.health.v1.Health/Check",
+                health_pb2.HealthCheckRequest.SerializeToString,
+                health_pb2.HealthCheckResponse.FromString,
+            )
             try:
-                answer = health_pb2_grpc.HealthStub(channel).Check(
-                    health_pb2.HealthCheckRequest(), timeout=5, wait_for_ready=False
-                )
+                answer = check(health_pb2.HealthCheckRequest(), timeout=5)
             except grpc.RpcError:
                 return False
             return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -56,6 +56,5 @@ def test_two_equal_faults_must_fire_twice() -> None:
 
 def test_a_plan_is_plain_tuples_that_can_be_written_down_and_cut_smaller() -> None:
     plan = FaultPlan(3, (KILL_NORTH, STEP_SOUTH))
-    again = tuple(Fault(*fields) for fields in map(tuple, plan.faults))
-    assert again == plan.faults
+    assert all(Fault._make(tuple(fault)) == fault for fault in plan.faults)
     assert plan.without(0) == FaultPlan(3, (STEP_SOUTH,))
