@@ -24,7 +24,7 @@ bench:
 
 protos:
 	@scripts/bootstrap dev
-	@.venv/bin/python -m scripts.protos
+	@.venv/bin/python scripts/protos
 
 clean:
 	@scripts/clean
