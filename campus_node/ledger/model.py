@@ -174,8 +174,8 @@ class Model:
             and row.expires_at_unix_ms <= now_unix_ms
             and row.request.key not in ended
         ]
-        lapsed.sort(key=lambda row: (row.expires_at_unix_ms, row.seq))
-        return [self._write(expiry_of(row, now_unix_ms), self._expire(row), now_unix_ms) for row in lapsed]
+        lapsed.sort(key=lambda row: (row.expires_at_unix_ms, row.request.key))
+        return [self._write(expiry_of(row), self._expire(row), now_unix_ms) for row in lapsed]
 
     def balance(self, number: int) -> ModelBalance | None:
         """Add up all rows of an account; None if it was never opened."""
@@ -345,7 +345,7 @@ def asked(request: Request) -> Request:
     return request._replace(valid_for_ms=0, origin=0)
 
 
-def expiry_of(reservation: ModelRow, now_unix_ms: int) -> Request:
+def expiry_of(reservation: ModelRow) -> Request:
     """What the ledger asks of itself when a reservation lapses."""
     originator, transfer_id = reservation.request.key
     digest = hashlib.sha256(b"expire" + originator.to_bytes(8, "big") + transfer_id).digest()
@@ -353,7 +353,7 @@ def expiry_of(reservation: ModelRow, now_unix_ms: int) -> Request:
         originator=LEDGER_ORIGINATOR,
         transfer_id=digest[:TRANSFER_ID_BYTES],
         verb=Verb.EXPIRE,
-        fact=True,
+        fact=False,
         kind=0,
         debit=0,
         credit=0,
@@ -361,7 +361,7 @@ def expiry_of(reservation: ModelRow, now_unix_ms: int) -> Request:
         currency=CURRENCY_CNY,
         target_originator=originator,
         target_id=transfer_id,
-        made_at_unix_ms=now_unix_ms,
+        made_at_unix_ms=reservation.expires_at_unix_ms,
         valid_for_ms=0,
         origin=Origin.LEDGER,
         window_id=0,
