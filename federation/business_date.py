@@ -1,9 +1,13 @@
 """Business dates: the clearing day a record belongs to, with its own cut-off time."""
 
-from datetime import UTC, datetime, time, timedelta
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from federation.errors import Misconfigured
+
+_TIME_OF_DAY: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
 class BusinessCalendar:
@@ -25,13 +29,10 @@ class BusinessCalendar:
             raise Misconfigured(
                 f"timezone {timezone!r} is unknown: use an IANA name such as Asia/Shanghai"
             ) from error
-        try:
-            at = time.fromisoformat(cut_off)
-        except ValueError as error:
-            raise Misconfigured(
-                f"cut_off {cut_off!r} is no time of day: write HH:MM, for example 03:00"
-            ) from error
-        self._cut_off = timedelta(hours=at.hour, minutes=at.minute)
+        at = _TIME_OF_DAY.fullmatch(cut_off)
+        if at is None:
+            raise Misconfigured(f"cut_off {cut_off!r} is no time of day: write HH:MM, for example 03:00")
+        self._cut_off = timedelta(hours=int(at[1]), minutes=int(at[2]))
 
     def date_of(self, unix_ms: int) -> int:
         """Return the business date of an instant as yyyymmdd."""

@@ -3,7 +3,7 @@
 NamedTuples, because the posting path makes thousands of them a second.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -26,6 +26,11 @@ class Balance(NamedTuple):
         return self.posted_fen - self.reserved_fen
 
 
+def new_balance(floor_fen: int) -> Balance:
+    """Return where an account stands that was just opened; with a floor above zero it begins below it."""
+    return Balance(0, 0, floor_fen, max(floor_fen, 0))
+
+
 class Status(IntEnum):
     """What became of a POST or a RESERVE."""
 
@@ -35,11 +40,13 @@ class Status(IntEnum):
     EXPIRED = 4
     REFUSED = 5
     BURNT = 6  # reversed before it arrived; it may never arrive
+    NO_TRANSFER = 7  # the id stands on a row that is itself about another transfer
 
 
 class TransferState(NamedTuple):
     """A POST or RESERVE with everything that was done to it since."""
 
+    seq: int  # of its own row; 0 while burnt
     status: int
     reservation: bool
     kind: int
@@ -51,13 +58,11 @@ class TransferState(NamedTuple):
     expires_at_unix_ms: int  # of an open reservation, else 0
 
 
-_BURNT = TransferState(Status.BURNT, False, 0, 0, 0, 0, 0, 0, 0)
+_BURNT = TransferState(0, Status.BURNT, False, 0, 0, 0, 0, 0, 0, 0)
 
 
 def follow(state: TransferState | None, row: Row) -> TransferState | None:
-    """Return what a transfer has become after one more row that is it or targets it."""
-    if row.target_id is None:
-        return _begun(state, row)
+    """Return what a transfer has become after one more row that targets it."""
     if row.refusal != Refusal.NONE:
         return state
     if state is None:
@@ -65,7 +70,7 @@ def follow(state: TransferState | None, row: Row) -> TransferState | None:
     match row.verb:
         case Verb.CONFIRM:
             return state._replace(status=Status.TAKEN, taken_fen=row.posted_fen, expires_at_unix_ms=0)
-        case Verb.REVERSE if state.status == Status.OPEN:
+        case Verb.REVERSE if state.status in (Status.OPEN, Status.EXPIRED):
             return state._replace(status=Status.REVERSED, expires_at_unix_ms=0)
         case Verb.EXPIRE:
             return state._replace(status=Status.EXPIRED, expires_at_unix_ms=0)
@@ -74,14 +79,16 @@ def follow(state: TransferState | None, row: Row) -> TransferState | None:
     return state
 
 
-def _begun(state: TransferState | None, row: Row) -> TransferState:
-    if state is not None:
-        return state  # burnt before it arrived
+def begun(row: Row) -> TransferState:
+    """Return what the id of a row stands for at first."""
     reservation = row.verb == Verb.RESERVE
     status = Status.OPEN if reservation else Status.TAKEN
     if row.refusal != Refusal.NONE:
         status = Status.REFUSED
+    if row.target_id is not None:
+        status = Status.NO_TRANSFER
     return TransferState(
+        row.seq,
         status,
         reservation,
         row.kind,
@@ -94,19 +101,27 @@ def _begun(state: TransferState | None, row: Row) -> TransferState:
     )
 
 
-def states_of(rows: Iterable[Row]) -> dict[Key, TransferState]:
-    """Fold rows, in order of seq, into the states of the transfers they are or target."""
+def states_of(keys: Collection[Key], rows: Iterable[Row]) -> dict[Key, TransferState]:
+    """Fold rows, in order of seq, into what became of the transfers with these ids."""
     states: dict[Key, TransferState] = {}
     for row in rows:
-        if row.target_id is None:
-            key = row.originator, row.transfer_id
-        else:
-            assert row.target_originator is not None, "both columns of a target are set, or none"
-            key = row.target_originator, row.target_id
-        state = follow(states.get(key), row)
-        if state is not None:
-            states[key] = state
+        own = row.originator, row.transfer_id
+        if own in keys:
+            states[own] = begun(row)
+        target = target_of(row)
+        if target is not None and target in keys:
+            state = follow(states.get(target), row)
+            if state is not None:
+                states[target] = state
     return states
+
+
+def target_of(row: Row) -> Key | None:
+    """Return the id of the transfer that a row is about, None if it begins one."""
+    if row.target_id is None:
+        return None
+    assert row.target_originator is not None, "both columns of a target are set, or none"
+    return row.target_originator, row.target_id
 
 
 class Draft:

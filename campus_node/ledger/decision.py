@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from campus_node.ledger.books import Draft, Key, follow
+from campus_node.ledger.books import Draft, Key, begun, follow, target_of
 from campus_node.ledger.rows import Row, encode, request_hash
 from campus_node.ledger.rules import Ruling, is_malformed, rule
 from federation.transfer import Answer, Refusal, Request, Verb
@@ -146,16 +146,14 @@ def _row(request: Request, ruling: Ruling, digest: bytes, at: Position, seq: int
 
 def _keep_state(row: Row, draft: Draft, targets: set[Key]) -> None:
     """Remember what a transfer became, if anything in this batch or later may ask without a look-up."""
-    if row.target_id is not None:
-        assert row.target_originator is not None, "both columns of a target are set, or none"
-        key = row.target_originator, row.target_id
-    else:
-        key = row.originator, row.transfer_id
-        if row.verb != Verb.RESERVE and key not in targets:
-            return
-    state = follow(draft.state(key), row)
-    if state is not None:
-        draft.states[key] = state
+    key = row.originator, row.transfer_id
+    if row.verb == Verb.RESERVE or key in targets:
+        draft.states[key] = begun(row)
+    target = target_of(row)
+    if target is not None:
+        state = follow(draft.state(target), row)
+        if state is not None:
+            draft.states[target] = state
 
 
 def _overdrawn(row: Row, sunk_fen: int) -> OutboxItem:

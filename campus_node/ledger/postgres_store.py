@@ -14,11 +14,10 @@ import psycopg2.errors
 import psycopg2.extensions
 from psycopg2.extras import execute_values
 
-from campus_node.ledger.books import Balance, Key, TransferState, states_of
+from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row, copy_stream
 from campus_node.ledger.store import AccountOpening, Batch, DuplicateKey, Lease, Snapshot
 from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUnknown, StoreDown
-from federation.transfer import Verb
 
 Connection = psycopg2.extensions.connection
 Cursor = psycopg2.extensions.cursor
@@ -51,8 +50,8 @@ _FIND: Final = f"""
 SELECT {_READ_ROW} FROM unnest(%s::int[], %s::uuid[]) AS k (originator, id)
 JOIN transfers t ON t.originator = k.originator AND t.transfer_id = k.id"""
 _FIND_STATES: Final = f"""
-{_FIND} WHERE t.verb IN ({Verb.POST:d}, {Verb.RESERVE:d})
-UNION ALL
+{_FIND}
+UNION
 SELECT {_READ_ROW} FROM unnest(%s::int[], %s::uuid[]) AS k (originator, id)
 JOIN transfers t ON t.target_originator = k.originator AND t.target_id = k.id"""
 
@@ -95,7 +94,8 @@ class PostgresStore:
             cursor.execute("SELECT account, posted_fen, reserved_fen, floor_fen, overdrawn_fen FROM balances")
             balances = {row[0]: Balance(*row[1:]) for row in cursor}
             cursor.execute(_OPEN_RESERVATIONS, (lease.recorded_at_unix_ms,))
-            return Snapshot(lease, balances, states_of(map(_row, cursor)))
+            reserved_rows = map(_row, cursor)
+            return Snapshot(lease, balances, {(r.originator, r.transfer_id): begun(r) for r in reserved_rows})
 
     def append(self, batch: Batch) -> None:
         """Write a batch in one durable commit."""
@@ -159,7 +159,7 @@ class PostgresStore:
         """Return what became of these transfers."""
         with self._transaction() as cursor:
             cursor.execute(_FIND_STATES, _arrays(keys) * 2)
-            return states_of(sorted(map(_row, cursor)))
+            return states_of(keys, sorted(map(_row, cursor)))
 
     def open_accounts(
         self, lease: Lease, openings: Sequence[AccountOpening], *, now_unix_ms: int
@@ -178,7 +178,7 @@ class PostgresStore:
             execute_values(
                 cursor,
                 "INSERT INTO balances (account, posted_fen, reserved_fen, floor_fen, overdrawn_fen) VALUES %s",
-                [(account, 0, 0, asked[account].floor_fen, 0) for (account,) in opened],
+                [(account, *new_balance(asked[account].floor_fen)) for (account,) in opened],
             )
             cursor.execute(
                 "SELECT account, holder, floor_fen FROM accounts JOIN balances USING (account)"
@@ -282,13 +282,15 @@ def _one(cursor: Cursor) -> tuple[Any, ...]:
 
 def _lease(cursor: Cursor) -> Lease:
     cursor.execute(
-        "SELECT epoch, incarnation, seq, chain_hash, recorded_at_unix_ms FROM writer WHERE shard = 0"
+        "SELECT epoch, incarnation, seq, chain_hash, recorded_at_unix_ms,"
+        " (SELECT coalesce(max(business_date), 0) FROM batches WHERE last_seq = writer.seq)"
+        " FROM writer WHERE shard = 0"
     )
     row = cursor.fetchone()
     if row is None:
         raise LeaseLost("nobody has ever been the writer of this ledger")
-    epoch, incarnation, seq, chain_hash, recorded_at = row
-    return Lease(epoch, incarnation, seq, bytes(chain_hash), recorded_at)
+    epoch, incarnation, seq, chain_hash, recorded_at, business_date = row
+    return Lease(epoch, incarnation, seq, bytes(chain_hash), recorded_at, business_date)
 
 
 _BYTES: Final = [COLUMNS.index(name) for name in ("transfer_id", "target_id", "request_hash")]

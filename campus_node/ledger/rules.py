@@ -1,7 +1,7 @@
 """The rules of the ledger: what a request is answered. Pure; docs/ledger.md says the same in words.
 
-Every rule is a flat cascade of refusals, most severe first. Nothing here reads a clock or a database: the engine
-fetches first, then decides.
+Every rule is a flat cascade of refusals, most severe first. Nothing here reads a clock or a database: the
+writer fetches first, then decides.
 """
 
 import hashlib
@@ -38,9 +38,11 @@ class Ruling(NamedTuple):
 
 _INT32_MAX: Final = 2**31 - 1
 _INT64_MAX: Final = 2**63 - 1
+_INT64_MIN: Final = -(2**63)
 _KINDS: Final = frozenset(map(int, Kind))
 _ORIGINS: Final = frozenset(map(int, Origin)) - {int(Origin.LEDGER)}
 _FOLLOWING: Final = frozenset({int(Verb.CONFIRM), int(Verb.REVERSE), int(Verb.REFUND)})
+_BEGINNING: Final = frozenset({int(Verb.POST), int(Verb.RESERVE)})
 _POST: Final = int(Verb.POST)
 _RESERVE: Final = int(Verb.RESERVE)
 _REVERSE: Final = int(Verb.REVERSE)
@@ -55,15 +57,15 @@ def is_malformed(request: Request) -> bool:
     if (
         len(transfer_id) != TRANSFER_ID_BYTES
         or origin not in _ORIGINS
-        or not 0 <= originator <= _INT32_MAX
+        or not 1 <= originator <= _INT32_MAX
         or not 0 <= made_at <= _INT64_MAX
         or not 0 <= window_id <= _INT32_MAX
-        or not -_INT64_MAX <= amount_fen <= _INT64_MAX
-        or not -_INT64_MAX <= currency <= _INT64_MAX
-        or not -_INT64_MAX <= valid_for_ms <= _INT64_MAX
+        or not _INT64_MIN <= amount_fen <= _INT64_MAX
+        or not _INT64_MIN <= currency <= _INT64_MAX
+        or not _INT64_MIN <= valid_for_ms <= _INT64_MAX
     ):
         return True
-    if verb == _POST or verb == _RESERVE:  # noqa: PLR1714  # a tuple for every item would cost more
+    if verb in _BEGINNING:
         return (
             kind not in _KINDS
             or target_originator != 0
@@ -79,7 +81,7 @@ def is_malformed(request: Request) -> bool:
         or credit != 0
         or valid_for_ms != 0
         or len(target_id) != TRANSFER_ID_BYTES
-        or not 0 <= target_originator <= _INT32_MAX
+        or not 1 <= target_originator <= _INT32_MAX
         or (verb == _REVERSE and amount_fen != 0)
     )
 
@@ -100,7 +102,7 @@ def rule(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
             return _refused(request, Refusal.AMOUNT_NOT_POSITIVE, draft)
         if request.amount_fen > AMOUNT_MAX_FEN:
             return _refused(request, Refusal.AMOUNT_TOO_LARGE, draft)
-    if verb == _POST or verb == _RESERVE:  # noqa: PLR1714  # see above
+    if verb in _BEGINNING:
         return _begin(request, draft, now_unix_ms)
 
     state = draft.state((request.target_originator, request.target_id))
@@ -166,6 +168,8 @@ def _confirm(request: Request, state: TransferState | None, draft: Draft) -> Rul
 def _reverse(state: TransferState | None) -> Ruling:
     if state is None:
         return Ruling(0, 0, 0, 0)  # it overtook its RESERVE, which is refused when it comes
+    if state.status == Status.NO_TRANSFER:
+        return Ruling(Refusal.UNKNOWN_TRANSFER, state.kind, state.debit, state.credit)
     if state.status == Status.TAKEN:
         return Ruling(Refusal.ALREADY_CONFIRMED, state.kind, state.debit, state.credit)
     if state.status == Status.REVERSED:
@@ -175,7 +179,7 @@ def _reverse(state: TransferState | None) -> Ruling:
 
 
 def _refund(request: Request, state: TransferState | None, draft: Draft) -> Ruling:
-    if state is None or state.status in (Status.REFUSED, Status.BURNT):
+    if state is None or state.status in (Status.REFUSED, Status.BURNT, Status.NO_TRANSFER):
         return _refused(request, Refusal.UNKNOWN_TRANSFER, draft)
     if state.status != Status.TAKEN:
         return _refused(request, Refusal.NOT_CONFIRMED, draft)
@@ -208,10 +212,10 @@ def _refused(request: Request, refusal: Refusal, draft: Draft) -> Ruling:
 
 
 def expiry_of(target: Key, expires_at_unix_ms: int) -> Request:
-    """Return the request with which the ledger lets a reservation lapse; always the same one for a target."""
+    """Return the request with which the ledger lets a reservation lapse, the same one for every attempt."""
     originator, transfer_id = target
     digest = hashlib.sha256(b"expire" + originator.to_bytes(8) + transfer_id).digest()
     return Request(
-        LEDGER_ORIGINATOR, digest[:TRANSFER_ID_BYTES], Verb.EXPIRE, False, 0, 0, 0, 0, CURRENCY_CNY,
+        LEDGER_ORIGINATOR, digest[:TRANSFER_ID_BYTES], Verb.EXPIRE, True, 0, 0, 0, 0, CURRENCY_CNY,
         originator, transfer_id, expires_at_unix_ms, 0, Origin.LEDGER, 0,
     )  # fmt: skip

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from campus_node.ledger.books import Balance, Key, TransferState, states_of
+from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row
 from campus_node.ledger.store import (
     AccountOpening,
@@ -22,7 +22,6 @@ from campus_node.ledger.store import (
     Snapshot,
 )
 from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUnknown, StoreDown
-from federation.transfer import Verb
 
 Connect = Callable[..., sqlite3.Connection]
 
@@ -92,7 +91,7 @@ class SqliteStore:
                 )
             }
             reserved_rows = map(_row, db.execute(_OPEN_RESERVATIONS, (lease.recorded_at_unix_ms,)))
-            return Snapshot(lease, balances, states_of(reserved_rows))
+            return Snapshot(lease, balances, {(r.originator, r.transfer_id): begun(r) for r in reserved_rows})
 
     def append(self, batch: Batch) -> None:
         """Write a batch in one durable commit."""
@@ -149,13 +148,12 @@ class SqliteStore:
 
     def find_states(self, keys: Collection[Key]) -> dict[Key, TransferState]:
         """Return what became of these transfers."""
-        begin = f"verb IN ({Verb.POST:d}, {Verb.RESERVE:d}) AND originator = ? AND transfer_id IN"
         with self._transaction("BEGIN") as db:
             rows = [
-                *_select(db, begin, keys),
+                *_select(db, "originator = ? AND transfer_id IN", keys),
                 *_select(db, "target_originator = ? AND target_id IN", keys),
             ]
-        return states_of(sorted(rows))
+        return states_of(keys, sorted(set(rows)))
 
     def open_accounts(
         self, lease: Lease, openings: Sequence[AccountOpening], *, now_unix_ms: int
@@ -175,7 +173,9 @@ class SqliteStore:
                         "INSERT INTO accounts (account, holder, opened_at_unix_ms) VALUES (?, ?, ?)",
                         (account, holder, now_unix_ms),
                     )
-                    db.execute("INSERT INTO balances VALUES (?, 0, 0, ?, 0)", (account, floor_fen))
+                    db.execute(
+                        "INSERT INTO balances VALUES (?, ?, ?, ?, ?)", (account, *new_balance(floor_fen))
+                    )
                 opened.append(known is None or known == (holder, floor_fen))
             return opened
 
@@ -293,7 +293,9 @@ class SqliteStore:
 
 def _lease(db: sqlite3.Connection) -> Lease:
     row = db.execute(
-        "SELECT epoch, incarnation, seq, chain_hash, recorded_at_unix_ms FROM writer WHERE shard = 0"
+        "SELECT epoch, incarnation, seq, chain_hash, recorded_at_unix_ms,"
+        " (SELECT coalesce(max(business_date), 0) FROM batches WHERE last_seq = writer.seq)"
+        " FROM writer WHERE shard = 0"
     ).fetchone()
     if row is None:
         raise LeaseLost("nobody has ever been the writer of this ledger")

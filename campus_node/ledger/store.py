@@ -16,6 +16,7 @@ class Lease(NamedTuple):
     seq: int  # last one written
     chain_hash: bytes  # 32 bytes
     recorded_at_unix_ms: int  # of the last batch
+    business_date: int  # of the last batch, yyyymmdd
 
 
 class AccountOpening(NamedTuple):

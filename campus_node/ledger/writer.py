@@ -11,7 +11,7 @@ from collections import ChainMap, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
-from campus_node.ledger.books import Balance, Draft, Key, Status, TransferState
+from campus_node.ledger.books import Balance, Draft, Key, Status, TransferState, new_balance
 from campus_node.ledger.decision import UNDECIDABLE, Decision, Known, Position, answer_of, decide
 from campus_node.ledger.rows import chain
 from campus_node.ledger.rules import expiry_of
@@ -23,6 +23,7 @@ from federation.ids import made_at_unix_ms
 from federation.transfer import TRANSFER_ID_BYTES, Answer, Refusal, Request, Verb
 
 T = TypeVar("T")
+_Expiry = tuple[int, int, Key]  # when, seq of the RESERVE, its id
 
 _RETRY_FIRST_S: Final = 0.05
 _RETRY_MAX_S: Final = 1.0
@@ -94,9 +95,9 @@ class Writer:
 
         self._steady = SteadyClock(clock)
         self._set_back = False
-        self._lease = Lease(0, 0, 0, b"", 0)
+        self._lease = Lease(0, 0, 0, b"", 0, 0)
         self._reservations: dict[Key, TransferState] = {}
-        self._expiries: list[tuple[int, Key]] = []
+        self._expiries: list[_Expiry] = []
         self._recent: dict[Key, Known] = {}
         self._recent_batches: deque[tuple[int, Collection[Key]]] = deque()
         self._recent_since_unix_ms = 0
@@ -146,7 +147,7 @@ class Writer:
         )
         for (account, _, floor_fen), done in zip(openings, opened, strict=True):
             if done and account not in self.balances:
-                self.balances[account] = Balance(0, 0, floor_fen, 0)
+                self.balances[account] = new_balance(floor_fen)
         return opened
 
     def originator_numbers(self, names: Collection[str]) -> dict[str, int]:
@@ -185,10 +186,11 @@ class Writer:
         known, states = self._fetch(requests, look_up_all=look_up_all)
         draft = Draft(self.balances, states)
         lease = self._lease
-        at = Position(lease.incarnation, lease.seq, now, self._calendar.date_of(now))
+        date = max(self._calendar.date_of(now), lease.business_date)
+        at = Position(lease.incarnation, lease.seq, now, date)
         due = self._take_due(now)
         try:
-            expiring = [expiry_of(key, expires_at) for expires_at, key in due]
+            expiring = [expiry_of(key, expires_at) for expires_at, _, key in due]
             decision = decide(requests, expiring, known, draft, at)
             if decision.rows:
                 self._commit(decision, draft, now)
@@ -207,6 +209,7 @@ class Writer:
             seq=decision.rows[-1].seq,
             chain_hash=chain(before.chain_hash, decision.encoded),
             recorded_at_unix_ms=now_unix_ms,
+            business_date=decision.rows[-1].business_date,
         )
         changes = [BalanceChange._make(change) for change in draft.changed()]
         began_s = self._clock.monotonic_s()
@@ -227,16 +230,16 @@ class Writer:
     def _keep(self, key: Key, state: TransferState) -> None:
         if state.status == Status.OPEN:
             self._reservations[key] = state
-            heapq.heappush(self._expiries, (state.expires_at_unix_ms, key))
+            heapq.heappush(self._expiries, (state.expires_at_unix_ms, state.seq, key))
         else:
             self._reservations.pop(key, None)
 
-    def _take_due(self, now_unix_ms: int) -> list[tuple[int, Key]]:
+    def _take_due(self, now_unix_ms: int) -> list[_Expiry]:
         """Take the open reservations whose time is over."""
         due = []
         while self._expiries and self._expiries[0][0] <= now_unix_ms:
             item = heapq.heappop(self._expiries)
-            if item[1] in self._reservations:
+            if item[2] in self._reservations:
                 due.append(item)
         return due
 
@@ -278,7 +281,7 @@ class Writer:
         self._lease = snapshot.lease
         self.balances = snapshot.balances
         self._reservations = snapshot.open_reservations
-        self._expiries = [(state.expires_at_unix_ms, key) for key, state in self._reservations.items()]
+        self._expiries = [(s.expires_at_unix_ms, s.seq, key) for key, s in self._reservations.items()]
         heapq.heapify(self._expiries)
 
     def _with_store(self, action: Callable[[bool], T]) -> T:
