@@ -174,7 +174,7 @@ class Model:
             and row.expires_at_unix_ms <= now_unix_ms
             and row.request.key not in ended
         ]
-        lapsed.sort(key=lambda row: (row.expires_at_unix_ms, row.request.key))
+        lapsed.sort(key=lambda row: (row.expires_at_unix_ms, row.seq))
         return [self._write(expiry_of(row), self._expire(row), now_unix_ms) for row in lapsed]
 
     def balance(self, number: int) -> ModelBalance | None:
@@ -274,7 +274,7 @@ class Model:
             return _Effect(Refusal.UNKNOWN_TRANSFER)
         if self._targets(key, Verb.CONFIRM):
             return _Effect(Refusal.ALREADY_CONFIRMED)
-        if self._was_reversed(target):
+        if self._targets(key, Verb.REVERSE):
             return _Effect(Refusal.ALREADY_REVERSED)
         late = bool(self._targets(key, Verb.EXPIRE))
         if late and not request.fact:
@@ -288,13 +288,13 @@ class Model:
         target = self._row_of(key)
         if target is None:
             return _Effect()  # the id is burnt by this very row
+        if target.request.verb not in _MOVES_NOW:
+            return _Effect(Refusal.UNKNOWN_TRANSFER)
         if not target.done:
             return _Effect()
-        if target.request.verb not in _MOVES_NOW:
-            return _Effect(Refusal.UNKNOWN_TRANSFER)  # the specification is silent: nobody is told "done"
         if target.did(Verb.POST) or self._targets(key, Verb.CONFIRM):
             return _Effect(Refusal.ALREADY_CONFIRMED)
-        if self._was_reversed(target):
+        if self._targets(key, Verb.REVERSE):
             return _Effect(Refusal.ALREADY_REVERSED)
         if self._targets(key, Verb.EXPIRE):
             return _Effect()
@@ -331,9 +331,6 @@ class Model:
     def _targets(self, key: tuple[int, bytes], verb: Verb) -> list[ModelRow]:
         return [row for row in self.rows if row.did(verb) and target_key(row.request) == key]
 
-    def _was_reversed(self, reservation: ModelRow) -> bool:
-        return any(row.reserved_fen < 0 for row in self._targets(reservation.request.key, Verb.REVERSE))
-
 
 def target_key(request: Request) -> tuple[int, bytes]:
     """The id of the transfer that a request speaks of."""
@@ -353,7 +350,7 @@ def expiry_of(reservation: ModelRow) -> Request:
         originator=LEDGER_ORIGINATOR,
         transfer_id=digest[:TRANSFER_ID_BYTES],
         verb=Verb.EXPIRE,
-        fact=False,
+        fact=True,
         kind=0,
         debit=0,
         credit=0,

@@ -288,14 +288,25 @@ def test_a_reversed_reservation_gives_everything_back_once(play: Script) -> None
     """)
 
 
-def test_reversing_what_has_lapsed_is_done_and_changes_nothing(play: Script) -> None:
+def test_reversing_what_has_lapsed_is_done_and_moves_nothing(play: Script) -> None:
     play(TABLE)
     play("""
         reserve  t1  li -> canteen  1200
         wait     60s
         reverse  t1
         balance  li  5000
-        reverse  t1  as r2
+        reverse  t1  as r2   ! ALREADY_REVERSED
+        balance  li  5000
+    """)
+
+
+def test_a_reverse_that_was_answered_done_stands_against_a_late_confirm(play: Script) -> None:
+    play(TABLE)
+    play("""
+        reserve  t1  li -> canteen  1200
+        wait     60s
+        reverse  t1
+        confirm  t1  1200  fact   ! ALREADY_REVERSED
         balance  li  5000
     """)
 
@@ -332,6 +343,8 @@ def test_nobody_is_told_done_for_reversing_a_confirm_or_a_refund(play: Script) -
         confirm  confirm:t1  1200  ! UNKNOWN_TRANSFER
         refund   confirm:t1  1000  ! UNKNOWN_TRANSFER
         refund   refund:t1   200   ! UNKNOWN_TRANSFER
+        confirm  t1  1  as c2      ! ALREADY_CONFIRMED
+        reverse  c2                ! UNKNOWN_TRANSFER
         balance  li  4000
     """)
 
