@@ -130,6 +130,13 @@ class FaultRecord:
         with self._lock:
             self._fired.append(fault)
 
+    def withdraw(self) -> None:
+        """Take back what has not fallen due: somebody stopped the run before its end."""
+        with self._lock:
+            due = _less(self.plan.faults, self._waiting)
+            self.plan = FaultPlan(self.plan.seed, tuple(due))
+            self._waiting.clear()
+
     def report(self) -> list[ReportedFault]:
         """Return planned and fired by name, in the plan's order."""
         with self._lock:

@@ -92,7 +92,6 @@ class NodeProcess:
     def launch(self) -> None:
         """Start the process without waiting for it."""
         assert not self.running, "already running"
-        self._ports_path.unlink(missing_ok=True)  # a killed node leaves its own behind
         self.log_path.parent.mkdir(exist_ok=True)
         listen = {
             "CAMPUS_GRPC__LISTEN": f"127.0.0.1:{self._grpc_port}",
@@ -190,7 +189,7 @@ class NodeProcess:
             ports: dict[str, int] = json.loads(self._ports_path.read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             return None
-        return ports
+        return ports if ports["pid"] == self.pid else None  # a killed node leaves its own behind
 
     def _serves(self) -> bool | None:
         return self.healthy() or None
