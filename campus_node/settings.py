@@ -185,7 +185,19 @@ def load_settings(directory: Path) -> Settings:
         Misconfigured: no such file, no TOML, or at least one wrong value; lists all of them.
     """
     path = directory / FILE_NAME
-    text = _read(path)
+    return parse_settings(_read(path), path)
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """Return the settings that the text of a campus.toml and the environment give.
+
+    Args:
+        text: TOML.
+        path: where the text is, for messages.
+
+    Raises:
+        Misconfigured: no TOML, or at least one wrong value; lists all of them.
+    """
     try:
         # tomllib gives Any; pydantic decides what it is worth.
         values: dict[str, Any] = tomllib.loads(text)

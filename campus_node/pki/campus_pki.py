@@ -1,7 +1,8 @@
 """The `pki/` directory of a campus: what issues, what was issued, what was revoked.
 
 root.pem                        the scheme's root
-root/root.pem, root/root.key    only where a campus made its own root: keep a copy offline, remove the key
+root/root.pem, root/root.key    only where a campus made its own root: keep them offline
+root/campuses/<number>-<name>.pem   the intermediates that this root signed
 campus.pem, campus.key          the intermediate that issues leaves
 campus.crl.pem                  what it revoked
 leaves/<role>-<name>.pem, .key  leaf followed by campus.pem, and its key: this is what a machine is given
@@ -61,11 +62,38 @@ def make_root_directory(directory: Path, scheme: str, now_unix_ms: int) -> Path:
         raise Misconfigured(
             Sentence("{directory} holds a root already; a root is made once", directory=directory)
         )
-    files.make_private_directory(directory)
+    files.make_private_directory(directory / "campuses")
     root = certificates.make_root(scheme, now_unix_ms)
     files.write_private(directory / "root.key", files.key_pem(root.key))
     files.write_private(certificate_path, files.certificate_pem(root.certificate))
     return certificate_path
+
+
+def find_root(directory: Path) -> Path:
+    """Return where a root's files are: the directory itself, or `root/` or `pki/root/` in it.
+
+    Raises:
+        Misconfigured: in none of them.
+    """
+    for candidate in (directory, directory / "root", directory / "pki" / "root"):
+        if (candidate / "root.key").exists():
+            return candidate
+    raise Misconfigured(
+        Sentence("{directory} holds no root; make one with: campus pki root {directory}", directory=directory)
+    )
+
+
+def campuses_of(root_directory: Path) -> dict[int, str]:
+    """Return number and name of the campuses whose intermediate this root signed."""
+    parts = [path.stem.partition("-") for path in (root_directory / "campuses").glob("*.pem")]
+    return {int(number): name for number, _, name in parts}
+
+
+def next_free_number(root_directory: Path, campus: str) -> int:
+    """Return the number by which this root knows a campus, else the lowest that it has not given out."""
+    known = campuses_of(root_directory)
+    own = [number for number, name in known.items() if name == campus]
+    return own[0] if own else next(number for number in range(1, 10_000) if number not in known)
 
 
 def read_authority(certificate_path: Path, key_path: Path) -> Authority:
@@ -100,17 +128,33 @@ class CampusPki:
         self._campus = campus
         self._domain = domain
 
-    def make_authority(self, root_directory: Path, now_unix_ms: int) -> None:
+    def make_authority(self, root_directory: Path, number: int, now_unix_ms: int) -> None:
         """Have the root sign this campus's intermediate, and make its first, empty revocation list.
 
+        Args:
+            root_directory: as `make_root_directory` made it.
+            number: the campus's; a root gives each number to one campus only.
+            now_unix_ms: when.
+
         Raises:
-            Misconfigured: there is an intermediate already, or no root in root_directory.
+            Misconfigured: there is an intermediate already, no root in root_directory, or it knows this
+                number or this name otherwise.
         """
         if self._authority_path.exists():
             raise Misconfigured(
                 Sentence("{path} is there already: nothing was changed", path=self._authority_path)
             )
         root = read_authority(root_directory / "root.pem", root_directory / "root.key")
+        for taken, campus in campuses_of(root_directory).items():
+            if (taken == number) != (campus == self._campus):
+                raise Misconfigured(
+                    Sentence(
+                        "this root knows campus {campus} by the number {number}: names and numbers are given "
+                        "once; choose another",
+                        campus=campus,
+                        number=taken,
+                    )
+                )
         files.make_private_directory(self.directory / "leaves")
         files.make_private_directory(self.directory / "issued")
         authority = certificates.make_campus_authority(root, self._campus, self._domain, now_unix_ms)
@@ -119,6 +163,10 @@ class CampusPki:
         files.write_private(self._authority_path, files.certificate_pem(authority.certificate))
         crl = certificates.make_crl(authority, [], 1, now_unix_ms)
         files.write_private(self._crl_path, files.crl_pem(crl))
+        files.write_private(
+            root_directory / "campuses" / f"{number:04d}-{self._campus}.pem",
+            files.certificate_pem(authority.certificate),
+        )
 
     def issue(self, identity: Identity, now_unix_ms: int, *, renew: bool = False) -> Issued:
         """Issue a leaf for a machine and write it to `leaves/`.

@@ -15,10 +15,19 @@ from federation.errors import Misconfigured
 
 
 def make_private_directory(path: Path) -> None:
-    """Make a directory that only its owner may enter, and its parents likewise where they are not there."""
+    """Make a directory that only its owner may enter, and its parents likewise where they are not there.
+
+    Raises:
+        Misconfigured: it cannot be made.
+    """
     if not path.parent.exists():
         make_private_directory(path.parent)
-    path.mkdir(mode=0o700, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            Sentence("{path} cannot be made a directory: {reason}", path=path, reason=error.strerror)
+        ) from error
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -26,14 +26,14 @@ def root(tmp_path: Path, now_unix_ms: int) -> Path:
 @pytest.fixture
 def north(tmp_path: Path, root: Path, now_unix_ms: int) -> CampusPki:
     pki = CampusPki(tmp_path / "north", "north", "north.campus.test")
-    pki.make_authority(root, now_unix_ms - 50 * DAY_MS)
+    pki.make_authority(root, 1, now_unix_ms - 50 * DAY_MS)
     return pki
 
 
 @pytest.fixture
 def south(tmp_path: Path, root: Path, now_unix_ms: int) -> CampusPki:
     pki = CampusPki(tmp_path / "south", "south", "south.campus.test")
-    pki.make_authority(root, now_unix_ms - 50 * DAY_MS)
+    pki.make_authority(root, 2, now_unix_ms - 50 * DAY_MS)
     return pki
 
 

@@ -10,7 +10,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from campus_node.pki import files
-from campus_node.pki.campus_pki import CampusPki, Reason, describe, make_root_directory
+from campus_node.pki.campus_pki import (
+    CampusPki,
+    Reason,
+    campuses_of,
+    describe,
+    find_root,
+    make_root_directory,
+    next_free_number,
+)
 from campus_node.pki.credentials import load_credentials
 from campus_node.settings import Settings
 from federation.errors import Misconfigured
@@ -29,7 +37,7 @@ def _number(pki: CampusPki) -> int:
 def test_every_file_is_its_owners_alone(tmp_path: Path, north: CampusPki, now_unix_ms: int) -> None:
     north.issue(NODE, now_unix_ms)
     found = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]
-    assert len(found) == 9
+    assert len(found) == 10
     assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
     assert stat.S_IMODE(north.directory.stat().st_mode) == 0o700
 
@@ -67,7 +75,7 @@ def test_a_second_root_or_intermediate_or_leaf_is_refused(
     with pytest.raises(Misconfigured, match="holds a root already"):
         make_root_directory(root, "test scheme", now_unix_ms)
     with pytest.raises(Misconfigured, match="is there already: nothing was changed"):
-        north.make_authority(root, now_unix_ms)
+        north.make_authority(root, 1, now_unix_ms)
     with pytest.raises(Misconfigured, match="terminal/0001 has a leaf; renew it with"):
         north.issue(terminal(), now_unix_ms)
 
@@ -220,3 +228,22 @@ def test_credentials_that_do_not_belong_together_are_told(
     other_name = Settings(campus={"name": "east", "number": 1})  # type: ignore[arg-type]  # as TOML gives it
     with pytest.raises(Misconfigured, match="names the campus north, the settings name east"):
         load_credentials(campus, other_name, now_unix_ms)
+
+
+def test_a_root_gives_each_number_and_each_name_once(root: Path, north: CampusPki, now_unix_ms: int) -> None:
+    east = CampusPki(root.parent / "east", "east", "east.campus.test")
+    with pytest.raises(Misconfigured, match="knows campus north by the number 1"):
+        east.make_authority(root, 1, now_unix_ms)
+    again = CampusPki(root.parent / "again", "north", "north.campus.test")
+    with pytest.raises(Misconfigured, match="knows campus north by the number 1"):
+        again.make_authority(root, 2, now_unix_ms)
+    again.make_authority(root, 1, now_unix_ms)
+    assert campuses_of(root) == {1: "north"}
+    assert (next_free_number(root, "north"), next_free_number(root, "east")) == (1, 2)
+
+
+def test_a_root_is_found_in_a_campus_too(root: Path, tmp_path: Path) -> None:
+    assert find_root(root) == root
+    assert find_root(tmp_path) == root
+    with pytest.raises(Misconfigured, match="holds no root; make one with: campus pki root"):
+        find_root(root / "campuses")

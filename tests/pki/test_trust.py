@@ -96,7 +96,7 @@ def test_a_forged_issuer_name_does_not_help(
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     make_root_directory(elsewhere / "root", "test scheme", now_unix_ms)
     twin = CampusPki(elsewhere / "north", "north", "north.campus.test")
-    twin.make_authority(elsewhere / "root", now_unix_ms)
+    twin.make_authority(elsewhere / "root", 1, now_unix_ms)
     with pytest.raises(NotPermitted, match="not by north campus authority"):
         identify(_leaf(twin, now_unix_ms), _trust(north), now_unix_ms)
 
