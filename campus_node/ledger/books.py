@@ -149,7 +149,7 @@ class Draft:
         return self.states.get(key) or self._committed_states.get(key)
 
     def move(self, debit: int, credit: int, posted_fen: int, reserved_fen: int) -> int:
-        """Book one row's effect. Return by how much it took the debit account further below its floor, in fen."""
+        """Book one row's effect; return by how much it took the debit account further below its floor."""
         payer = self.balances.get(debit) or self._committed_balances[debit]
         posted = payer.posted_fen - posted_fen
         reserved = payer.reserved_fen + reserved_fen
@@ -164,7 +164,7 @@ class Draft:
         return overdrawn - payer.overdrawn_fen
 
     def changed(self) -> list[tuple[int, int, int, int]]:
-        """Return (account, posted added, reserved added, overdrawn now) for every account that was touched."""
+        """Return (account, posted added, reserved added, overdrawn now) for every account touched."""
         committed = self._committed_balances
         return [
             (

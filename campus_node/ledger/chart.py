@@ -103,9 +103,9 @@ def split_account_number(number: int) -> tuple[AccountClass, int]:
 # Hot path: one look-up for a kind and two classes.
 _ALLOWED: Final = frozenset(
     (int(kind), int(debit), int(credit))
-    for kind, (debits, credits) in FLOWS.items()
-    for debit in debits
-    for credit in credits
+    for kind, (payers, payees) in FLOWS.items()
+    for debit in payers
+    for credit in payees
 )
 
 

@@ -1,7 +1,8 @@
 """The posting engine: callers enqueue, one thread posts, answers come after the durable commit.
 
-It takes everything that waits, lets the writer decide and commit it as one batch, and answers each caller. There is no
-timer: an idle ledger answers after one commit, a busy one shares that commit among all that came meanwhile.
+It takes everything that waits, lets the writer decide and commit it as one batch, and answers each caller.
+There is no timer: an idle ledger answers after one commit, a busy one shares that commit among all that came
+meanwhile.
 """
 
 import threading
@@ -16,7 +17,7 @@ from campus_node.ledger.store import AccountOpening, Store
 from campus_node.ledger.writer import EngineObserver, Unobserved, Writer, refusals_of
 from federation.business_date import BusinessCalendar
 from federation.clock import Clock
-from federation.errors import LeaseLost, Overloaded, StoreDown, Stopping, Unavailable
+from federation.errors import LeaseLost, Overloaded, Stopping, StoreDown, Unavailable
 from federation.transfer import Answer, Request
 
 Outcome = Sequence[Answer] | Unavailable

@@ -1,12 +1,12 @@
-"""The ledger in PostgreSQL: rows go in by binary COPY, balances by one set-based UPDATE, one durable commit a batch.
+"""The ledger in PostgreSQL: rows by binary COPY, balances by one set-based UPDATE, one commit a batch.
 
-The right to write is a session advisory lock, which the server frees when the process dies, and an epoch in the
-database that every batch checks. Only the epoch decides.
+The right to write is a session advisory lock, which the server frees when the process dies, and an epoch in
+the database that every batch checks. Only the epoch decides.
 """
 
 import io
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg2
@@ -39,8 +39,10 @@ INSERT INTO batches (last_seq, first_seq, epoch, incarnation, business_date, rec
 SELECT %s, %s, epoch, incarnation, %s, %s, %s FROM fence"""
 _CHANGE_BALANCES: Final = """
 UPDATE balances b
-SET posted_fen = b.posted_fen + d.posted, reserved_fen = b.reserved_fen + d.reserved, overdrawn_fen = d.overdrawn
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS d (account, posted, reserved, overdrawn)
+SET posted_fen = b.posted_fen + d.posted, reserved_fen = b.reserved_fen + d.reserved,
+    overdrawn_fen = d.overdrawn
+FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS d (account, posted, reserved, overdrawn)
 WHERE b.account = d.account"""
 _OPEN_RESERVATIONS: Final = f"""
 SELECT {_READ_ROW} FROM transfers t WHERE t.expires_at_unix_ms > %s AND NOT EXISTS (
@@ -60,7 +62,8 @@ class PostgresStore:
     """A ledger in one PostgreSQL database, reached through libpq.
 
     Args:
-        dsn: libpq connection string or URI; several hosts with target_session_attrs=read-write follow a fail-over.
+        dsn: libpq connection string or URI; several hosts with target_session_attrs=read-write follow a
+            fail-over.
         connect: opens a connection; tests pass one that breaks at a chosen statement.
     """
 
@@ -75,7 +78,7 @@ class PostgresStore:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
             if not _one(cursor)[0] and not force:
                 raise Misconfigured(
-                    f"{self._winner(cursor)}, and it is still connected: stop it first, or take over on purpose"
+                    f"{self._winner(cursor)} and is still connected: stop it first, or take over on purpose"
                 )
             cursor.execute(
                 "INSERT INTO writer (shard, epoch, incarnation, seq, chain_hash, recorded_at_unix_ms, holder,"
@@ -177,7 +180,7 @@ class PostgresStore:
             )
             execute_values(
                 cursor,
-                "INSERT INTO balances (account, posted_fen, reserved_fen, floor_fen, overdrawn_fen) VALUES %s",
+                "INSERT INTO balances VALUES %s",
                 [(account, *new_balance(asked[account].floor_fen)) for (account,) in opened],
             )
             cursor.execute(
@@ -195,7 +198,8 @@ class PostgresStore:
             for name in names:
                 cursor.execute(
                     "INSERT INTO originators (originator, name)"
-                    " SELECT coalesce(max(originator), 0) + 1, %s FROM originators ON CONFLICT (name) DO NOTHING",
+                    " SELECT coalesce(max(originator), 0) + 1, %s FROM originators"
+                    " ON CONFLICT (name) DO NOTHING",
                     (name,),
                 )
             cursor.execute("SELECT name, originator FROM originators WHERE name = ANY(%s)", (list(names),))
@@ -239,10 +243,8 @@ class PostgresStore:
 
     def _disconnect(self) -> None:
         if self._connection is not None:
-            try:
+            with suppress(psycopg2.Error):  # it was broken before; what it had not committed is gone
                 self._connection.close()
-            except psycopg2.Error:
-                pass  # it was broken before; what it had not committed is gone
             self._connection = None
 
     @contextmanager

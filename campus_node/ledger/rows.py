@@ -1,8 +1,8 @@
 """One row of the journal: its fields, its bytes and the chain over them. Encoded and decoded here only.
 
-The bytes of a row are a tuple of PostgreSQL's binary COPY format (PostgreSQL manual, COPY, Binary Format): field
-count, then length and value of every field, big-endian. The same bytes go into the chain hash on every database, so a
-journal can be moved between them and still proves itself.
+The bytes of a row are a tuple of PostgreSQL's binary COPY format (PostgreSQL manual, COPY, Binary Format):
+field count, then length and value of every field, big-endian. The same bytes go into the chain hash on every
+database, so a journal can be moved between them and still proves itself.
 """
 
 import hashlib
@@ -118,7 +118,10 @@ _sha256 = hashlib.sha256
 
 
 def request_hash(request: Request) -> bytes:
-    """Return 16 bytes that two requests share only if they ask for the same; docs/ledger.md, Deciding one item."""
+    """Return 16 bytes that two requests share only if they ask for the same.
+
+    Source: docs/ledger.md, Deciding one item, 2.
+    """
     (
         _, _, verb, fact, kind, debit, credit, amount_fen, currency,
         target_originator, target_id, made_at, _, _, window_id,

@@ -200,7 +200,7 @@ def _expire(state: TransferState | None) -> Ruling:
 
 
 def _refused(request: Request, refusal: Refusal, draft: Draft) -> Ruling:
-    """Refuse; a row about another transfer carries that one's kind and accounts, turned round for a refund."""
+    """Refuse; a row about another transfer carries its kind and accounts, turned round for a refund."""
     if not request.target_id:
         return Ruling(refusal, request.kind, request.debit, request.credit)
     state = draft.state((request.target_originator, request.target_id))

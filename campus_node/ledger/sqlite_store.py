@@ -8,7 +8,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +29,13 @@ _BUSY_MS: Final = 5_000
 _IDS_PER_QUERY: Final = 1_000
 _ROW: Final = ", ".join(COLUMNS)
 _INSERT_ROW: Final = f"INSERT INTO transfers ({_ROW}) VALUES ({', '.join('?' * len(COLUMNS))})"
-_FENCE: Final = "UPDATE writer SET seq = ?, chain_hash = ?, recorded_at_unix_ms = ? WHERE shard = 0 AND epoch = ? AND seq = ?"
+_FENCE: Final = (
+    "UPDATE writer SET seq = ?, chain_hash = ?, recorded_at_unix_ms = ?"
+    " WHERE shard = 0 AND epoch = ? AND seq = ?"
+)
 _INSERT_BATCH: Final = (
-    "INSERT INTO batches (last_seq, first_seq, epoch, incarnation, business_date, recorded_at_unix_ms, chain_hash)"
+    "INSERT INTO batches"
+    " (last_seq, first_seq, epoch, incarnation, business_date, recorded_at_unix_ms, chain_hash)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _CHANGE_BALANCE: Final = (
@@ -69,8 +73,8 @@ class SqliteStore:
             row = db.execute("SELECT epoch, holder FROM writer WHERE shard = 0").fetchone()
             if row is None:
                 db.execute(
-                    "INSERT INTO writer (shard, epoch, incarnation, seq, chain_hash, recorded_at_unix_ms, holder,"
-                    " taken_at_unix_ms) VALUES (0, 1, 1, 0, ?, 0, ?, ?)",
+                    "INSERT INTO writer (shard, epoch, incarnation, seq, chain_hash, recorded_at_unix_ms,"
+                    " holder, taken_at_unix_ms) VALUES (0, 1, 1, 0, ?, 0, ?, ?)",
                     (GENESIS_HASH, holder, now_unix_ms),
                 )
             else:
@@ -255,10 +259,8 @@ class SqliteStore:
 
     def _disconnect(self) -> None:
         if self._connection is not None:
-            try:
+            with suppress(sqlite3.Error):  # it was broken before; what it had not committed is gone
                 self._connection.close()
-            except sqlite3.Error:
-                pass  # it was broken before; what it had not committed is gone
             self._connection = None
 
     @contextmanager
@@ -316,6 +318,7 @@ def _select(db: sqlite3.Connection, condition: str, keys: Iterable[Key]) -> list
     for originator, wanted in ids.items():
         for start in range(0, len(wanted), _IDS_PER_QUERY):
             some = wanted[start : start + _IDS_PER_QUERY]
-            query = f"SELECT {_ROW} FROM transfers WHERE {condition} ({', '.join('?' * len(some))})"  # noqa: S608  # constants
+            marks = ", ".join("?" * len(some))
+            query = f"SELECT {_ROW} FROM transfers WHERE {condition} ({marks})"
             rows.extend(map(_row, db.execute(query, (originator, *some))))
     return rows

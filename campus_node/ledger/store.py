@@ -1,4 +1,4 @@
-"""What the posting engine asks of a database; SQLite and PostgreSQL answer it, one contract suite runs on both."""
+"""What the ledger's writer asks of a database; one contract suite runs on SQLite and on PostgreSQL."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol

@@ -2,8 +2,8 @@
 
 Synchronous, one caller at a time; the engine runs it on its thread.
 
-What a failure means here: no commit, no answer. When the outcome of a commit is unknown the books are read back and
-the batch is decided again; ids that made it into the journal get the answer that stands there.
+What a failure means here: no commit, no answer. When the outcome of a commit is unknown the books are read
+back and the batch is decided again; ids that made it into the journal get the answer that stands there.
 """
 
 import heapq
@@ -287,7 +287,7 @@ class Writer:
     def _with_store(self, action: Callable[[bool], T]) -> T:
         """Do what needs the database; wait for it and begin again when it fails.
 
-        The action's argument tells whether all ids must be looked up: something may have been written already.
+        The action's argument tells whether all ids must be looked up: something may have been written.
         """
         look_up_all = False
         duplicates = 0
