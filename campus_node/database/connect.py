@@ -11,18 +11,19 @@ from typing import Final
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from federation.errors import Misconfigured, OutcomeUnknown, StoreDown
+from federation.errors import CampusCardError, JournalBroken, Misconfigured, OutcomeUnknown, StoreDown
 
 BUSY_TIMEOUT_MS: Final = 10_000  # how long SQLite waits for another writer
 CONNECT_TIMEOUT_S: Final = 5
 POOL_SIZE: Final = 5
 POOL_TIMEOUT_S: Final = 10
 _EXAMPLES: Final = "sqlite:////var/lib/campus/data/ledger.sqlite or postgresql://campus@127.0.0.1/campus"
-_SCHEMA_MISSING: Final = ("no such table", "no such column", "undefinedtable", "undefinedcolumn")
+_SCHEMA_MISSING: Final = ("no such table", "no such column")  # how SQLite says it
+_DOWN: Final = (OperationalError, InterfaceError, InternalError)
 _BEGIN: Final = "campus_begin"  # execution option: how SQLite begins
 
 
@@ -151,20 +152,24 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
 
 
-def _translate(context: ExceptionContext) -> None:
-    error = context.sqlalchemy_exception
-    if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError):
-        return
+def _translate(context: ExceptionContext) -> CampusCardError | None:
+    if not isinstance(context.sqlalchemy_exception, DBAPIError):
+        return None
     cause = context.original_exception
+    name = type(cause).__name__
     first_line = (str(cause).strip().splitlines() or [""])[0]
-    said = f"{type(cause).__name__}: {first_line}"
-    if any(mark in said.lower() for mark in _SCHEMA_MISSING):
-        context.chained_exception = Misconfigured(
-            f"the database has not the schema of this release ({said}); run `campus database upgrade`"
+    if name in {"UndefinedTable", "UndefinedColumn"} or first_line.startswith(_SCHEMA_MISSING):
+        return Misconfigured(
+            f"the database has not the schema of this release ({first_line}); run `campus database upgrade`"
         )
-    elif context.is_disconnect or type(cause).__name__ not in {
-        "ProgrammingError",
-        "DataError",
-        "NotSupportedError",
-    }:
-        context.chained_exception = StoreDown(said)
+    if "not a database" in first_line:
+        return Misconfigured(f"{_where(context)} is no database: restore the backup, or name the right file")
+    if "malformed" in first_line:
+        return JournalBroken(f"{_where(context)} is damaged ({first_line}): keep a copy, restore the backup")
+    if context.is_disconnect or isinstance(context.sqlalchemy_exception, _DOWN):
+        return StoreDown(f"{name}: {first_line}")
+    return None
+
+
+def _where(context: ExceptionContext) -> str:
+    return "the file" if context.engine is None else str(context.engine.url.database)

@@ -19,8 +19,11 @@ _UPGRADE_LOCK: Final = (
 )
 
 
-def upgrade(url: str) -> None:
+def upgrade(url: str, revision: str = "head") -> None:
     """Create or upgrade the schema in one transaction: it ends as this release's, or unchanged.
+
+    Args:
+        revision: where to stop, for tests of upgrades; everybody else wants all.
 
     Raises:
         Misconfigured: the database has a newer schema, or tables of our names that we did not create.
@@ -38,7 +41,7 @@ def upgrade(url: str) -> None:
                 raise Misconfigured(_newer(before))
             config = _config()
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
     finally:
         db.dispose()
 
