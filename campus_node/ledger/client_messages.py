@@ -73,24 +73,22 @@ class AccountBalance:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of the journal as one of its two accounts sees it."""
+    """One row of the journal that moved or set aside money, as one of its accounts sees it."""
 
     seq: int
-    originator: str  # empty = the ledger itself
+    originator: str  # "ledger" = the ledger itself
     transfer_id: bytes
     verb: int
     fact: bool
     kind: int
     origin: int
-    other_account: int
-    amount_fen: int
+    counterpart: int  # the other account
     posted_fen: int  # signed: what this account's booked balance gained
     reserved_fen: int  # signed: what this account's reservations gained
-    refusal: int
+    target_id: bytes  # what a confirm, reverse, expiry or refund is about; else empty
     business_date: int
     recorded_at_unix_ms: int
     made_at_unix_ms: int
-    window_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +149,13 @@ def page_from_wire(page: pb.GetStatementResponse) -> StatementPage:
             line.fact,
             line.kind,
             line.origin,
-            line.other_account,
-            line.amount_fen,
+            line.counterpart,
             line.posted_fen,
             line.reserved_fen,
-            line.refusal,
+            line.target_id,
             line.business_date,
             line.recorded_at_unix_ms,
             line.made_at_unix_ms,
-            line.window_id,
         )
         for line in page.lines
     )

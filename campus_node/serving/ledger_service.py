@@ -9,6 +9,7 @@ import sqlalchemy
 
 from campus_node.ledger.chart import NEEDS_APPROVAL
 from campus_node.ledger.engine import Engine
+from campus_node.ledger.history import statement
 from campus_node.ledger.store import AccountOpening
 from campus_node.serving.approved import require_approval
 from campus_node.serving.bridge import answer_into
@@ -20,10 +21,11 @@ from campus_node.serving.permissions import (
     require_approvable,
     require_balance,
     require_opening,
+    require_statement,
 )
 from campus_node.serving.posting import Posting
 from campus_node.serving.posting_stream import ServingStream
-from campus_node.serving.wire import to_answer, to_balance
+from campus_node.serving.wire import to_answer, to_balance, to_statement
 from campuscard.v1 import common_pb2
 from campuscard.v1 import ledger_pb2 as pb
 from campuscard.v1.ledger_pb2_grpc import LedgerServicer
@@ -37,6 +39,8 @@ T = TypeVar("T")
 
 APPROVAL_KEY: Final = "approval-id"  # metadata of Post
 OPENINGS_MAX: Final = 1024
+LINES_MAX: Final = 500
+LINES_DEFAULT: Final = 100
 READER_THREADS: Final = 4
 _APPROVED: Final = frozenset(map(int, NEEDS_APPROVAL))
 
@@ -144,6 +148,21 @@ class LedgerService(LedgerServicer):
         if balance is None:
             raise NotFound(f"account {request.account} was never opened")
         return to_balance(request.account, balance)
+
+    @answering
+    async def GetStatement(  # noqa: N802
+        self, request: pb.GetStatementRequest, context: "Context"
+    ) -> pb.GetStatementResponse:
+        """Tell what moved on an account."""
+        require_statement(self._callers.of(context).identity)
+        if request.before_seq < 0 or not 0 <= request.limit <= LINES_MAX:
+            raise Unreadable(f"before_seq is 0 or more, limit 0 to {LINES_MAX}")
+        page = await self._read(
+            lambda: statement(
+                self._db, request.account, request.before_seq or None, request.limit or LINES_DEFAULT
+            )
+        )
+        return to_statement(page)
 
     # The service's life
 

@@ -6,6 +6,7 @@ A batch of 256 comes through here many times a second: one tuple an item, no cal
 from collections.abc import Iterable, Mapping, Sequence
 
 from campus_node.ledger.books import Balance
+from campus_node.ledger.history import StatementPage
 from campuscard.v1 import ledger_pb2 as pb
 from federation.errors import CampusCardError
 from federation.grpc_status import number_of, retry_after_ms
@@ -105,4 +106,30 @@ def to_balance(account: int, balance: Balance) -> pb.GetBalanceResponse:
         available_fen=balance.available_fen,
         floor_fen=balance.floor_fen,
         overdrawn_fen=balance.overdrawn_fen,
+    )
+
+
+def to_statement(page: StatementPage) -> pb.GetStatementResponse:
+    """Return the message."""
+    return pb.GetStatementResponse(
+        lines=[
+            pb.StatementLine(
+                seq=line.seq,
+                originator=line.originator,
+                transfer_id=line.transfer_id,
+                verb=line.verb,  # type: ignore[arg-type]  # enum fields take plain numbers
+                fact=line.fact,
+                kind=line.kind,  # type: ignore[arg-type]
+                origin=line.origin,  # type: ignore[arg-type]
+                counterpart=line.counterpart,
+                posted_fen=line.posted_fen,
+                reserved_fen=line.reserved_fen,
+                target_id=line.target_id or b"",
+                business_date=line.business_date,
+                recorded_at_unix_ms=line.recorded_at_unix_ms,
+                made_at_unix_ms=line.made_at_unix_ms,
+            )
+            for line in page.lines
+        ],
+        next_before_seq=page.next_before_seq or 0,
     )

@@ -580,7 +580,7 @@ Global___GetStatementResponse: _TypeAlias = GetStatementResponse  # noqa: Y015
 
 @_typing.final
 class StatementLine(_message.Message):
-    """One row of the journal, as one of its two accounts sees it."""
+    """One row of the journal that moved or set aside money, as one of its two accounts sees it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -591,19 +591,17 @@ class StatementLine(_message.Message):
     FACT_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
-    OTHER_ACCOUNT_FIELD_NUMBER: _builtins.int
-    AMOUNT_FEN_FIELD_NUMBER: _builtins.int
+    COUNTERPART_FIELD_NUMBER: _builtins.int
     POSTED_FEN_FIELD_NUMBER: _builtins.int
     RESERVED_FEN_FIELD_NUMBER: _builtins.int
-    REFUSAL_FIELD_NUMBER: _builtins.int
+    TARGET_ID_FIELD_NUMBER: _builtins.int
     BUSINESS_DATE_FIELD_NUMBER: _builtins.int
     RECORDED_AT_UNIX_MS_FIELD_NUMBER: _builtins.int
     MADE_AT_UNIX_MS_FIELD_NUMBER: _builtins.int
-    WINDOW_ID_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the row in the journal, from 1."""
     originator: _builtins.str
-    """Who chose transfer_id, as <role>/<name>, at most 72 bytes of ASCII; empty = the ledger itself."""
+    """Who chose transfer_id, as <role>/<name>, at most 72 bytes of ASCII; "ledger" = the ledger itself."""
     transfer_id: _builtins.bytes
     """The transfer's id; 16 bytes."""
     verb: _common_pb2.Verb.ValueType
@@ -614,24 +612,20 @@ class StatementLine(_message.Message):
     """What it was for."""
     origin: _common_pb2.Origin.ValueType
     """How it came."""
-    other_account: _builtins.int
-    """Number of the other account, class × 10^12 + local; 0 if unknown."""
-    amount_fen: _builtins.int
-    """What was asked for, in fen, without sign."""
+    counterpart: _builtins.int
+    """Number of the other account, class × 10^12 + local."""
     posted_fen: _builtins.int
     """By how much the booked balance of this account changed, in fen; negative = it gave."""
     reserved_fen: _builtins.int
-    """By how much the reserved balance of this account changed, in fen."""
-    refusal: _common_pb2.Refusal.ValueType
-    """REFUSAL_NONE: done; otherwise why not."""
+    """By how much the reserved balance of this account changed, in fen; negative = it was released."""
+    target_id: _builtins.bytes
+    """CONFIRM, REVERSE, EXPIRE, REFUND: the transfer_id they speak of; 16 bytes. Otherwise 0 bytes."""
     business_date: _builtins.int
     """The clearing day that it belongs to, as yyyymmdd."""
     recorded_at_unix_ms: _builtins.int
     """When it was written by the ledger's clock, in ms since 1970-01-01T00:00Z."""
     made_at_unix_ms: _builtins.int
     """When it happened by the originator's clock, in ms since 1970-01-01T00:00Z."""
-    window_id: _builtins.int
-    """The creditor's settlement window, from 1; 0 = none."""
     def __init__(
         self,
         *,
@@ -642,19 +636,17 @@ class StatementLine(_message.Message):
         fact: _builtins.bool = ...,
         kind: Global___Kind.ValueType = ...,
         origin: _common_pb2.Origin.ValueType = ...,
-        other_account: _builtins.int = ...,
-        amount_fen: _builtins.int = ...,
+        counterpart: _builtins.int = ...,
         posted_fen: _builtins.int = ...,
         reserved_fen: _builtins.int = ...,
-        refusal: _common_pb2.Refusal.ValueType = ...,
+        target_id: _builtins.bytes = ...,
         business_date: _builtins.int = ...,
         recorded_at_unix_ms: _builtins.int = ...,
         made_at_unix_ms: _builtins.int = ...,
-        window_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_fen", b"amount_fen", "business_date", b"business_date", "fact", b"fact", "kind", b"kind", "made_at_unix_ms", b"made_at_unix_ms", "origin", b"origin", "originator", b"originator", "other_account", b"other_account", "posted_fen", b"posted_fen", "recorded_at_unix_ms", b"recorded_at_unix_ms", "refusal", b"refusal", "reserved_fen", b"reserved_fen", "seq", b"seq", "transfer_id", b"transfer_id", "verb", b"verb", "window_id", b"window_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "counterpart", b"counterpart", "fact", b"fact", "kind", b"kind", "made_at_unix_ms", b"made_at_unix_ms", "origin", b"origin", "originator", b"originator", "posted_fen", b"posted_fen", "recorded_at_unix_ms", b"recorded_at_unix_ms", "reserved_fen", b"reserved_fen", "seq", b"seq", "target_id", b"target_id", "transfer_id", b"transfer_id", "verb", b"verb"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
