@@ -23,12 +23,16 @@ class ModelBooks:
     def open_account(self, opening: AccountOpening) -> bool:
         return self.model.open_account(*opening)
 
-    def post(self, batch: Sequence[Request]) -> list[Answer]:
-        now_unix_ms = self._steady.unix_ms()
+    def now(self) -> int:
+        """Return the instant that the next batch is decided at."""
+        return self._steady.unix_ms()
+
+    def post(self, batch: Sequence[Request], now_unix_ms: int | None = None) -> list[Answer]:
+        now_unix_ms = self.now() if now_unix_ms is None else now_unix_ms
         return [self.model.post(request, now_unix_ms) for request in batch]
 
     def tick(self) -> None:
-        self.model.expire(self._steady.unix_ms())
+        self.model.expire(self.now())
 
     def restart(self) -> None:
         """Forget the clock: a new writer knows only the last instant that was written."""

@@ -1,0 +1,98 @@
+"""Connections that break where a fault plan says: before a chosen statement, or after the commit.
+
+They are given to a store through `connect=`. What is counted at the place LEDGER: every statement (WRITE) and
+every finished commit (COMMIT). A process that dies leaves its connection closed and raises Died, which nobody
+in the product catches; a connection that drops is closed too, but the driver's own error tells of it.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions
+
+from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord, What
+
+LEDGER = "ledger"
+
+
+class Died(BaseException):
+    """The process is gone: nothing of it runs any more."""
+
+
+class Breaker:
+    """Hands faults to the connections of one store. Without a plan nothing breaks."""
+
+    def __init__(self) -> None:
+        self.record = FaultRecord(FaultPlan(0, ()))
+
+    def arm(self, *faults: Fault) -> None:
+        """Break next time as planned; counting starts anew."""
+        self.record = FaultRecord(FaultPlan(0, faults))
+
+    def before_statement(self, close: Callable[[], None], dropped: Callable[[str], Exception]) -> None:
+        self._count(Counted.WRITE, close, dropped)
+
+    def after_commit(self, close: Callable[[], None], dropped: Callable[[str], Exception]) -> None:
+        self._count(Counted.COMMIT, close, dropped)
+
+    def _count(
+        self, counted: Counted, close: Callable[[], None], dropped: Callable[[str], Exception]
+    ) -> None:
+        for fault in self.record.count(LEDGER, counted):
+            self.record.fired(fault)
+            close()
+            if fault.what == What.DROP_CONNECTION:
+                raise dropped(fault.name)
+            raise Died(fault.name)
+
+    def sqlite(self, *args: Any, **options: Any) -> sqlite3.Connection:
+        """Connect to SQLite in place of sqlite3.connect."""
+        breaker = self
+
+        class Cursor(sqlite3.Cursor):
+            def execute(self, sql: str, *parameters: Any) -> "Cursor":
+                breaker.before_statement(self.connection.close, sqlite3.OperationalError)
+                super().execute(sql, *parameters)
+                if sql == "COMMIT":
+                    breaker.after_commit(self.connection.close, sqlite3.OperationalError)
+                return self
+
+            def executemany(self, *arguments: Any) -> "Cursor":
+                breaker.before_statement(self.connection.close, sqlite3.OperationalError)
+                super().executemany(*arguments)
+                return self
+
+        class Connection(sqlite3.Connection):
+            def cursor(self, *_: Any) -> Cursor:  # type: ignore[override]  # always ours
+                return super().cursor(Cursor)
+
+            def execute(self, *arguments: Any) -> Cursor:  # type: ignore[override]  # always ours
+                return self.cursor().execute(*arguments)
+
+            def executemany(self, *arguments: Any) -> Cursor:  # type: ignore[override]  # always ours
+                return self.cursor().executemany(*arguments)
+
+        return sqlite3.connect(*args, factory=Connection, **options)
+
+    def postgres(self, *args: Any, **options: Any) -> psycopg2.extensions.connection:
+        """Connect to PostgreSQL in place of psycopg2.connect."""
+        breaker = self
+
+        class Cursor(psycopg2.extensions.cursor):
+            def execute(self, *arguments: Any) -> None:
+                breaker.before_statement(self.connection.close, psycopg2.OperationalError)
+                super().execute(*arguments)
+
+            def copy_expert(self, *arguments: Any) -> None:
+                breaker.before_statement(self.connection.close, psycopg2.OperationalError)
+                super().copy_expert(*arguments)
+
+        class Connection(psycopg2.extensions.connection):
+            def commit(self) -> None:
+                breaker.before_statement(self.close, psycopg2.OperationalError)
+                super().commit()
+                breaker.after_commit(self.close, psycopg2.OperationalError)
+
+        return psycopg2.connect(*args, connection_factory=Connection, cursor_factory=Cursor, **options)
