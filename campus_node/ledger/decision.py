@@ -84,7 +84,7 @@ def decide(
                 continue
             ruling = rule(request, draft, at.now_unix_ms)
             row = _row(request, ruling, digest, at, at.last_seq + 1 + len(rows))
-            data = encode(row)
+            packed = encode(row)
         except Exception as error:  # refuses this item alone; the others go on
             undecided.append((request, error))
             answers.append(UNDECIDABLE)
@@ -101,7 +101,7 @@ def decide(
         fresh[key] = digest, answer
         answers.append(answer)
         rows.append(row)
-        encoded.append(data)
+        encoded.append(packed)
 
     return Decision(answers[len(expiring) :], rows, b"".join(encoded), outbox, fresh, undecided)
 
