@@ -167,7 +167,7 @@ class RigCampus:
                     receipts.note(sent_event(load.transfer_id.hex().upper(), OFFICE_NAME, load))
                 await receipts.flush()
                 for load, answer in zip(part, await stream.post(part), strict=True):
-                    event = answered_event(load.transfer_id.hex().upper(), OFFICE_NAME, answer, 0, 0)
+                    event = answered_event(load.transfer_id.hex().upper(), OFFICE_NAME, answer)
                     receipts.note(event)
                     if not answer.done:
                         raise Refused(f"load of {load.credit} was refused: {answer.refusal_name}")

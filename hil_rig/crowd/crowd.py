@@ -94,8 +94,15 @@ class Crowd:
                 )
             else:
                 now_s = self._clock.monotonic_s()
-                took_us, waited_us = round((now_s - from_s) * 1e6), round((now_s - first_s) * 1e6)
-                self._receipts.note(answered_event(identity, till.originator, answer, took_us, waited_us))
+                self._receipts.note(
+                    answered_event(identity, till.originator, answer)
+                    | {
+                        "from_unix_ms": from_unix_ms,
+                        "to_unix_ms": self._clock.unix_ms(),
+                        "took_us": round((now_s - from_s) * 1e6),
+                        "waited_us": round((now_s - first_s) * 1e6),
+                    }
+                )
                 self.progress.acknowledged += answer.done
                 self.progress.refused += not answer.done
                 return answer
@@ -120,7 +127,7 @@ def sent_event(identity: str, originator: str, transfer: Transfer) -> Event:
     }
 
 
-def answered_event(identity: str, originator: str, answer: PostAnswer, took_us: int, waited_us: int) -> Event:
+def answered_event(identity: str, originator: str, answer: PostAnswer) -> Event:
     """Return the line that a client keeps before it asks anything else."""
     return {
         "answered": identity,
@@ -128,6 +135,4 @@ def answered_event(identity: str, originator: str, answer: PostAnswer, took_us: 
         "refusal": answer.refusal_name,
         "seq": answer.seq,
         "short_fen": answer.short_fen,
-        "took_us": took_us,
-        "waited_us": waited_us,
     }

@@ -65,21 +65,27 @@ class Receipts:
         self._file.close()
 
 
-class Unanswered(NamedTuple):
-    """An attempt that brought no answer; by the wall clock of the client."""
+class Attempt(NamedTuple):
+    """One attempt at one question; instants by the wall clock of the client."""
 
+    answered: bool
     from_unix_ms: int
     to_unix_ms: int
 
 
-def read_unanswered(path: Path) -> Iterator[Unanswered]:
-    """Return the attempts of a client that brought no answer."""
+def read_attempts(path: Path) -> Iterator[Attempt]:
+    """Return the attempts of a client, as it kept them."""
     for line in path.read_bytes().split(b"\n")[:-1]:
         event = json.loads(line)
-        if "unanswered" in event:
-            yield Unanswered(event["from_unix_ms"], event["to_unix_ms"])
+        if "from_unix_ms" in event:
+            yield Attempt("answered" in event, event["from_unix_ms"], event["to_unix_ms"])
+
+
+def under_way_at(path: Path, unix_ms: int) -> list[Attempt]:
+    """Return the attempts that were sent before an instant and had no answer at it."""
+    return [each for each in read_attempts(path) if each.from_unix_ms <= unix_ms <= each.to_unix_ms]
 
 
 def cut_off_at(path: Path, unix_ms: int) -> int:
-    """Return how many requests were under way at an instant and got no answer: those that a kill has hit."""
-    return sum(each.from_unix_ms <= unix_ms <= each.to_unix_ms for each in read_unanswered(path))
+    """Return how many attempts a kill at this instant has hit: under way, and never answered."""
+    return sum(not each.answered for each in under_way_at(path, unix_ms))

@@ -92,7 +92,7 @@ def read_waits(receipts: Iterable[Path]) -> Waits:
     for path in receipts:
         for line in path.read_bytes().split(b"\n")[:-1]:
             event = json.loads(line)
-            if "answered" in event:
+            if "took_us" in event:
                 took_us.append(event["took_us"])
                 longest_us = max(longest_us, event["waited_us"])
     took_us.sort()

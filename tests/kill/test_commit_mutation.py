@@ -1,0 +1,79 @@
+"""The kill test sees what it is for: with the commit removed, or answers given before it, it turns red."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import pytest
+
+import campus_node
+from tests.kill.siege import Verdict, besiege, campus_in
+
+WRITER, STORE = "campus_node/ledger/writer.py", "campus_node/ledger/sqlite_store.py"
+APPEND: Final = (
+    "self._store.append(Batch(decision.rows, decision.encoded, changes, decision.outbox, before, after))"
+)
+
+
+class Replacement(NamedTuple):
+    path: str
+    old: str
+    new: str
+
+
+NO_COMMIT: Final = (
+    Replacement(
+        STORE, "            db.execute(begin)\n", "            db.in_transaction or db.execute(begin)\n"
+    ),
+    Replacement(STORE, '            db.execute("COMMIT")\n', "            pass\n"),
+)
+ANSWER_FIRST: Final = (
+    Replacement(
+        WRITER,
+        f"        {APPEND}\n",
+        "        late = self.__dict__.pop('late', None)\n"
+        f"        self.late = {APPEND.removeprefix('self._store.append(').removesuffix(')')}\n"
+        "        if late is not None:\n"
+        "            self._store.append(late)\n",
+    ),
+)
+
+
+def mutated_copy(directory: Path, replacements: tuple[Replacement, ...]) -> Path:
+    """Copy the packages of a node and change the text of one module."""
+    source = Path(campus_node.__file__).parent.parent
+    for package in ("campus_node", "campuscard", "federation"):
+        shutil.copytree(source / package, directory / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, old, new in replacements:
+        text = (directory / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} has changed: say anew how to break it. Looked for:\n{old}"
+        (directory / path).write_text(text.replace(old, new), encoding="utf-8")
+    return directory
+
+
+def siege_of(copy: Path, directory: Path, seed: int) -> Verdict:
+    search = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH", "")]))
+    with campus_in(directory, environment={"PYTHONPATH": search}) as campus:
+
+        def kill_and_restart() -> None:
+            campus.node.kill()
+            campus.node.start()
+
+        return besiege(campus, "node", seed, 1, kill_and_restart, cuts_off=True)
+
+
+@pytest.mark.parametrize("replacements", [NO_COMMIT, ANSWER_FIRST], ids=["no commit", "answer first"])
+def test_a_node_without_a_commit_before_its_answers_is_found_out(
+    tmp_path: Path, seed: int, replacements: tuple[Replacement, ...]
+) -> None:
+    copy = mutated_copy(tmp_path / "mutated", replacements)
+    verdict = siege_of(copy, tmp_path / "siege", seed)
+    assert verdict.said["lost"] > 0, verdict.said
+    with pytest.raises(AssertionError):
+        verdict.demand()
+
+
+def test_an_unchanged_copy_passes_the_same_siege(tmp_path: Path, seed: int) -> None:
+    copy = mutated_copy(tmp_path / "unchanged", ())
+    siege_of(copy, tmp_path / "siege", seed).demand()
