@@ -188,8 +188,13 @@ class Model:
         return ModelBalance(posted_fen, reserved_fen, account.floor_fen)
 
     def statement(self, number: int) -> list[ModelRow]:
-        """Return all rows that name an account, in order."""
-        return [row for row in self.rows if number in (row.debit, row.credit)]
+        """Return all rows that moved or set aside money of an account, oldest first."""
+        return [
+            row
+            for row in self.rows
+            if (row.debit == number and (row.posted_fen or row.reserved_fen))
+            or (row.credit == number and row.posted_fen)
+        ]
 
     def _now(self, now_unix_ms: int) -> int:
         return max(now_unix_ms, self.rows[-1].recorded_at_unix_ms if self.rows else 0)

@@ -11,6 +11,8 @@ from sqlalchemy import select
 from campus_node.database.connect import connect, reading
 from campus_node.ledger import tables
 from campus_node.ledger.engine import Engine, EngineLimits
+from campus_node.ledger.history import StatementLine, statement
+from campus_node.ledger.proof import check, verify_chain
 from campus_node.ledger.store import AccountOpening, Store
 from campus_node.outbox.tables import outbox
 from federation.business_date import BusinessCalendar
@@ -27,18 +29,18 @@ class Database:
     """What stands in a ledger's tables, read past the engine."""
 
     def __init__(self, url: str) -> None:
-        self._db: sqlalchemy.Engine = connect(url)
+        self.db: sqlalchemy.Engine = connect(url)
 
     def close(self) -> None:
-        self._db.dispose()
+        self.db.dispose()
 
     def rows(self) -> list[Columns]:
-        with reading(self._db) as connection:
+        with reading(self.db) as connection:
             found = connection.execute(select(*_COLUMNS).order_by(tables.transfers.c.seq))
             return [tuple(map(_plain, row, _COLUMNS)) for row in found]
 
     def hashes(self) -> list[bytes]:
-        with reading(self._db) as connection:
+        with reading(self.db) as connection:
             found = connection.execute(
                 select(tables.transfers.c.request_hash).order_by(tables.transfers.c.seq)
             )
@@ -46,11 +48,11 @@ class Database:
 
     def balances(self) -> dict[int, tuple[int, int, int, int]]:
         """Return posted, reserved, floor and overdrawn of every account."""
-        with reading(self._db) as connection:
+        with reading(self.db) as connection:
             return {row[0]: tuple(row[1:]) for row in connection.execute(select(tables.balances))}
 
     def alarms(self) -> list[str]:
-        with reading(self._db) as connection:
+        with reading(self.db) as connection:
             found = connection.execute(select(outbox.c.body).where(outbox.c.topic == "alarm"))
             return [json.loads(body)["name"] for (body,) in found]
 
@@ -84,11 +86,21 @@ class EngineBooks(AbstractContextManager["EngineBooks"]):
         self._open = lambda: opened(Engine(open_store(), clock, calendar, holder="a test", limits=limits))
         self.engine = self._open()
 
+    def prove(self) -> None:
+        """Raise AssertionError if the books are not whole: balances, numbering, chain."""
+        assert check(self.database.db) == []
+        report = verify_chain(self.database.db)
+        assert (report.rows, report.broken_at_seq) == (len(self.database.rows()), None)
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.engine.stop(0)
-        self.database.close()
+        try:
+            if error is None:
+                self.prove()
+        finally:
+            self.engine.stop(0)
+            self.database.close()
 
     def open_account(self, opening: AccountOpening) -> bool:
         done = open_account(self.engine, opening)
@@ -123,7 +135,22 @@ class EngineBooks(AbstractContextManager["EngineBooks"]):
         return balance
 
     def statement(self, account: int) -> list[Columns]:
-        return [row for row in self.database.rows() if account in (row[8], row[9])]
+        lines: list[StatementLine] = []
+        before_seq: int | None = None
+        while True:
+            page = statement(self.database.db, account, before_seq, limit=3)
+            lines = [*reversed(page.lines), *lines]
+            before_seq = page.next_before_seq
+            if before_seq is None:
+                break
+        predicted = self._beside.statement(account)
+        for line, row in zip(lines, predicted, strict=True):
+            paid = row[8] == account
+            assert (line.seq, line.transfer_id, line.verb) == (row[0], row[3], row[4])
+            assert line.posted_fen == (-row[11] if paid else row[11]), row
+            assert line.reserved_fen == (row[12] if paid else 0), row
+            assert line.counterpart == (row[9] if paid else row[8]), row
+        return predicted
 
     def rows(self) -> list[Columns]:
         return self.database.rows()

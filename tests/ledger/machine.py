@@ -1,8 +1,8 @@
 """A random life of a ledger, beside its model: Hypothesis chooses what is asked and what breaks.
 
 An item of a program is a few small numbers; they are read against what exists by then, so that a failing
-program shrinks to a short one. After every step the journal, the balances and everything that was ever answered
-must be what the model says.
+program shrinks to a short one. After every step the journal, the balances and everything that was ever
+answered must be what the model says.
 """
 
 from collections.abc import Callable, Iterable, Sequence

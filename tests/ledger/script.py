@@ -13,7 +13,7 @@
     tick                                                    the ledger decides although nobody asks
     restart                                                 the writer ends, another one opens the books
     balance    li   3800  [0 [0]]                           posted, reserved, overdrawn
-    statement  li   fund:1 +5000  t1 -1200                  every row that names li, oldest first
+    statement  li   fund:1 +5000  t1 -1200                  what moved or was set aside, oldest first
     rows       7                                            how many rows the journal has
     business   t1   20260901                                the day that t1 is booked to
     alarm      transfer.amount_held  1                      how many such alarms were raised so far
