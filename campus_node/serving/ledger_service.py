@@ -29,7 +29,7 @@ from campus_node.serving.wire import to_answer, to_balance, to_statement
 from campuscard.v1 import common_pb2
 from campuscard.v1 import ledger_pb2 as pb
 from campuscard.v1.ledger_pb2_grpc import LedgerServicer
-from federation.clock import Clock, SteadyClock
+from federation.clock import Clock
 from federation.errors import CampusCardError, NotFound, Overloaded, Stopping, Unreadable
 
 if TYPE_CHECKING:
@@ -50,20 +50,20 @@ class LedgerService(LedgerServicer):
 
     Args:
         engine: started.
+        posting: the way into it.
         db: for reading what is not in memory.
         callers: recognises callers.
         clock: wall time.
-        books_clock: what reservations lapse by.
         limits: how much may be under way.
     """
 
     def __init__(
         self,
         engine: Engine,
+        posting: Posting,
         db: sqlalchemy.Engine,
         callers: Callers,
         clock: Clock,
-        books_clock: SteadyClock,
         limits: ServingLimits,
     ) -> None:
         self._engine = engine
@@ -71,7 +71,7 @@ class LedgerService(LedgerServicer):
         self._callers = callers
         self._clock = clock
         self._limits = limits
-        self._posting = Posting(engine, books_clock, limits.items_per_batch_max)
+        self._posting = posting
         self._streams: set[ServingStream] = set()
         self._readers = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="ledger-reader")
         self._reads = 0

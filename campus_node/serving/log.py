@@ -69,3 +69,4 @@ def configure(level: str, style: Literal["logfmt", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [stream]
     root.setLevel(level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of every look at the schema

@@ -1,6 +1,6 @@
 """What Prometheus may ask: how the ledger does, and the process."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import (
@@ -58,11 +58,10 @@ class NodeMetrics:
         """
         Gauge(name, what, registry=self.registry).set_function(read)
 
-    def asked(self, verbs: Iterable[int]) -> None:
+    def asked(self, verbs: Sequence[int]) -> None:
         """Count items that were handed to the ledger."""
-        listed = list(verbs)
-        for verb in set(listed):
-            self._asked.get(verb, self._asked_unknown).inc(listed.count(verb))
+        for verb in set(verbs):
+            self._asked.get(verb, self._asked_unknown).inc(verbs.count(verb))
 
     def overloaded(self) -> None:
         """Count a message that was sent back."""

@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from campus_node.ledger.engine import Engine, Reply
 from campus_node.serving.bridge import answer_into
 from campus_node.serving.callers import Caller
+from campus_node.serving.metrics import NodeMetrics
 from campus_node.serving.permissions import require_items, require_names
 from campus_node.serving.wire import NamesUnknown, names_in, to_requests
 from campuscard.v1 import ledger_pb2 as pb
 from federation.clock import SteadyClock
-from federation.errors import Unreadable
+from federation.errors import Overloaded, Unreadable
 from federation.transfer import Answer, Request
 
 
@@ -21,12 +22,16 @@ class Posting:
         engine: what posts.
         books_clock: the clock that reservations lapse by; never goes back.
         items_max: transfers in one message.
+        metrics: counts what is asked and what is sent back.
     """
 
-    def __init__(self, engine: Engine, books_clock: SteadyClock, items_max: int) -> None:
+    def __init__(
+        self, engine: Engine, books_clock: SteadyClock, items_max: int, metrics: NodeMetrics
+    ) -> None:
         self._engine = engine
         self._books_clock = books_clock
         self._items_max = items_max
+        self._metrics = metrics
 
     def now_unix_ms(self) -> int:
         """The instant from which what is left of a reservation is counted."""
@@ -56,12 +61,17 @@ class Posting:
 
     def submit(self, requests: Sequence[Request], reply: Reply) -> None:
         """Enqueue; see `Engine.submit`."""
-        self._engine.submit(requests, reply)
+        try:
+            self._engine.submit(requests, reply)
+        except Overloaded:
+            self._metrics.overloaded()
+            raise
+        self._metrics.asked([request.verb for request in requests])
 
     def ask(self, requests: Sequence[Request]) -> "asyncio.Future[Sequence[Answer]]":
         """Enqueue, and return where the answers will be."""
         answers: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
-        self._engine.submit(requests, answer_into(answers))
+        self.submit(requests, answer_into(answers))
         return answers
 
     async def _learn(self, caller: Caller, names: Collection[str]) -> dict[str, int]:
