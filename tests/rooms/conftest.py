@@ -1,5 +1,6 @@
 """Rooms that keep something in the database are tested on both databases."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,14 +20,22 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'empty.sqlite'}"
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file that has our schema and is only ever copied."""
+    file = tmp_path_factory.mktemp("template") / "campus.sqlite"
+    migrate.upgrade(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> str:
     """Return the address of a database with our schema and nothing in it."""
     if request.param == "postgres":
         return str(request.getfixturevalue("postgres_dsn"))
-    address = f"sqlite:///{tmp_path / 'campus.sqlite'}"
-    migrate.upgrade(address)
-    return address
+    file = tmp_path / "campus.sqlite"
+    shutil.copy(sqlite_template, file)
+    return f"sqlite:///{file}"
 
 
 @pytest.fixture
