@@ -26,12 +26,17 @@ class Breaker:
 
     def __init__(self) -> None:
         self.record = FaultRecord(FaultPlan(0, ()))
+        self.statements: list[tuple[str, Any]] = []  # what was sent since `arm`, with its parameters
 
     def arm(self, *faults: Fault) -> None:
         """Break next time as planned; counting starts anew."""
         self.record = FaultRecord(FaultPlan(0, faults))
+        self.statements.clear()
 
-    def before_statement(self, close: Callable[[], None], dropped: Callable[[str], Exception]) -> None:
+    def before_statement(
+        self, close: Callable[[], None], dropped: Callable[[str], Exception], sql: str, parameters: Any = ()
+    ) -> None:
+        self.statements.append((sql, parameters))
         self._count(Counted.WRITE, close, dropped)
 
     def after_commit(self, close: Callable[[], None], dropped: Callable[[str], Exception]) -> None:
@@ -53,15 +58,15 @@ class Breaker:
 
         class Cursor(sqlite3.Cursor):
             def execute(self, sql: str, *parameters: Any) -> "Cursor":
-                breaker.before_statement(self.connection.close, sqlite3.OperationalError)
+                breaker.before_statement(self.connection.close, sqlite3.OperationalError, sql, *parameters)
                 super().execute(sql, *parameters)
                 if sql == "COMMIT":
                     breaker.after_commit(self.connection.close, sqlite3.OperationalError)
                 return self
 
-            def executemany(self, *arguments: Any) -> "Cursor":
-                breaker.before_statement(self.connection.close, sqlite3.OperationalError)
-                super().executemany(*arguments)
+            def executemany(self, sql: str, rows: Any) -> "Cursor":
+                breaker.before_statement(self.connection.close, sqlite3.OperationalError, sql)
+                super().executemany(sql, rows)
                 return self
 
         class Connection(sqlite3.Connection):
@@ -81,17 +86,17 @@ class Breaker:
         breaker = self
 
         class Cursor(psycopg2.extensions.cursor):
-            def execute(self, *arguments: Any) -> None:
-                breaker.before_statement(self.connection.close, psycopg2.OperationalError)
-                super().execute(*arguments)
+            def execute(self, sql: Any, parameters: Any = None) -> None:
+                breaker.before_statement(self.connection.close, psycopg2.OperationalError, sql, parameters)
+                super().execute(sql, parameters)
 
-            def copy_expert(self, *arguments: Any) -> None:
-                breaker.before_statement(self.connection.close, psycopg2.OperationalError)
-                super().copy_expert(*arguments)
+            def copy_expert(self, sql: Any, *arguments: Any) -> None:
+                breaker.before_statement(self.connection.close, psycopg2.OperationalError, sql)
+                super().copy_expert(sql, *arguments)
 
         class Connection(psycopg2.extensions.connection):
             def commit(self) -> None:
-                breaker.before_statement(self.close, psycopg2.OperationalError)
+                breaker.before_statement(self.close, psycopg2.OperationalError, "COMMIT")
                 super().commit()
                 breaker.after_commit(self.close, psycopg2.OperationalError)
 

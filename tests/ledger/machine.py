@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hypothesis import note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
@@ -259,7 +258,6 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not outcomes, "who was answered before the process died?"
         finally:
             self.place.breaker.arm()
-        note(f"{fault.name}: {'answered' if outcomes else 'died'}")
         if outcomes or len(self.database.rows()) > written:
             self.model.post(batch)  # all of it, or nothing of it
         self.store.close()

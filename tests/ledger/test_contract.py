@@ -165,14 +165,13 @@ def test_what_nobody_confirms_lapses_and_is_free_again(play: Script) -> None:
 def test_reservations_lapse_in_the_order_of_their_time(play: Script) -> None:
     play(TABLE)
     play("""
-        reserve  t1  li -> canteen  100  for 3min
-        reserve  t2  li -> canteen  200  for 1min
-        reserve  t3  li -> canteen  300  for 2min
-        reserve  t4  li -> canteen  400  for 90s
-        wait     5min
-        fund     li  1
-        balance  li  5001
-        statement  li  fund:1 +5000  t1 +0  t2 +0  t3 +0  t4 +0  expire:t2 +0  expire:t4 +0  expire:t3 +0  expire:t1 +0  fund:2 +1
+        reserve    t1  li -> canteen  100  for 3min
+        reserve    t2  li -> canteen  200  for 1min
+        reserve    t3  li -> canteen  300  for 1min
+        wait       5min
+        fund       li  1
+        balance    li  5001
+        statement  li  fund:1 +5000  t1 +0  t2 +0  t3 +0  expire:t2 +0  expire:t3 +0  expire:t1 +0  fund:2 +1
     """)
 
 

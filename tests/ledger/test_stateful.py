@@ -4,16 +4,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg2
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from campus_node.ledger.postgres_store import PostgresStore
-from campus_node.ledger.sqlite_store import SqliteStore
-from campus_node.ledger.store import Store
-from tests.ledger.faulty_connections import Breaker
 from tests.ledger.machine import LedgerMachine
+from tests.ledger.places import PostgresPlace, SqlitePlace
 from tests.soak import size
 
 PROGRAMS = settings(
@@ -22,32 +18,6 @@ PROGRAMS = settings(
     suppress_health_check=list(HealthCheck),
     print_blob=True,
 )
-
-
-class SqlitePlace:
-    """A fresh ledger in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = f"sqlite:///{path}"
-        self.breaker = Breaker()
-
-    def open_store(self) -> Store:
-        return SqliteStore(self.path, connect=self.breaker.sqlite)
-
-
-class PostgresPlace:
-    """A database that was emptied."""
-
-    def __init__(self, dsn: str) -> None:
-        self.url = dsn
-        self.breaker = Breaker()
-        with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
-            cursor.execute("TRUNCATE writer, transfers, batches, accounts, balances, originators, outbox")
-        connection.close()
-
-    def open_store(self) -> Store:
-        return PostgresStore(self.url, connect=self.breaker.postgres)
 
 
 @pytest.fixture
