@@ -71,9 +71,9 @@ def decide(
     outbox: list[OutboxItem] = []
     undecided: list[tuple[Request, Exception]] = []
 
-    for request in (*expiring, *requests):
+    for position, request in enumerate((*expiring, *requests)):
         try:
-            if request.verb != Verb.EXPIRE and is_malformed(request):
+            if position >= len(expiring) and is_malformed(request):  # a caller's EXPIRE is malformed
                 answers.append(_MALFORMED)
                 continue
             digest = request_hash(request)
