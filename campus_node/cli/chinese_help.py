@@ -1,0 +1,3 @@
+"""Chinese of the help pages."""
+
+HELP: dict[str, str] = {}

@@ -1,0 +1,3 @@
+"""Chinese of the messages."""
+
+MESSAGES: dict[str, str] = {}

@@ -1,0 +1,42 @@
+"""Which language people are spoken to in. English is the source; the catalogue has Chinese."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+from campus_node.cli.chinese_help import HELP
+from campus_node.cli.chinese_messages import MESSAGES
+from campus_node.wording import Sentence
+
+CATALOGUE: Final[Mapping[str, str]] = HELP | MESSAGES
+
+
+class Language(StrEnum):
+    """What the command line speaks."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+
+    def words(self, english: str) -> str:
+        """Return a text in this language; one that the catalogue lacks stays English."""
+        return english if self is Language.ENGLISH else CATALOGUE.get(english, english)
+
+    def say(self, sentence: Sentence | str) -> str:
+        """Return a sentence in this language. Plain text has been said already and stays as it is."""
+        return sentence.say(self.words) if isinstance(sentence, Sentence) else sentence
+
+
+def language_named(name: str) -> Language | None:
+    """Return the language of a name such as zh, zh-CN, zh_CN.UTF-8, en, C or POSIX; None = not ours."""
+    code = name.lower().replace("-", "_").partition(".")[0].partition("_")[0]
+    if code == "zh":
+        return Language.CHINESE
+    return Language.ENGLISH if code in {"en", "c", "posix"} else None
+
+
+def language_of(environment: Mapping[str, str]) -> Language:
+    """Return the language that CAMPUS_LANG asks for, else LC_ALL, LC_MESSAGES, LANG; else English."""
+    for variable in ("CAMPUS_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        if name := environment.get(variable):
+            return language_named(name) or Language.ENGLISH
+    return Language.ENGLISH

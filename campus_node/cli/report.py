@@ -1,0 +1,92 @@
+"""What a command has to tell: for people as sentences and tables, for scripts as one JSON object."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from campus_node.cli.language import Language
+from campus_node.wording import Sentence
+
+PIPE_COLUMNS = 200  # nobody's terminal: wide enough that nothing wraps
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Args:
+        head: its title.
+        align: numbers stand right.
+    """
+
+    head: Sentence
+    align: Literal["left", "right"] = "left"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under columns. Where the terminal is too narrow each row becomes a block of its own."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str | Sentence]]
+    empty: Sentence = field(default_factory=lambda: Sentence("Nothing to show."))
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a command returns.
+
+    Args:
+        content: the JSON object.
+        shown: what people see, from top to bottom.
+        holds: whether what was asked for holds; it decides the exit code.
+    """
+
+    content: Mapping[str, object]
+    shown: Sequence[Sentence | Table | str]
+    holds: bool = True
+
+
+def json_line(content: Mapping[str, object]) -> str:
+    """Return the object on one line; `_fen` stay integers, text stays readable."""
+    return json.dumps(content, ensure_ascii=False, default=str)
+
+
+def show(report: Report, console: Console, language: Language) -> None:
+    """Write a report for people."""
+    width = console.width if console.is_terminal else max(console.width, PIPE_COLUMNS)
+    for part in report.shown:
+        if isinstance(part, Table):
+            console.print(_renderable(part, console, language, width), width=width)
+        else:
+            console.print(Text(language.say(part)), soft_wrap=True)
+
+
+def _renderable(table: Table, console: Console, language: Language, width: int) -> RenderableType:
+    if not table.rows:
+        return Text(language.say(table.empty), style="dim")
+    heads = [language.say(column.head) for column in table.columns]
+    rows = [[language.say(cell) for cell in row] for row in table.rows]
+    whole = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for head, column in zip(heads, table.columns, strict=True):
+        whole.add_column(Text(head), justify=column.align, no_wrap=True)
+    for row in rows:
+        whole.add_row(*map(Text, row))
+    if Measurement.get(console, console.options.update(width=10_000), whole).maximum <= width:
+        return whole
+    blocks = RichTable.grid(padding=(0, 1))
+    blocks.add_column(style="bold", no_wrap=True)
+    blocks.add_column(overflow="fold")
+    for number, row in enumerate(rows):
+        if number:
+            blocks.add_row("", "")
+        for head, cell in zip(heads, row, strict=True):
+            blocks.add_row(Text(head), Text(cell))
+    return blocks
