@@ -127,6 +127,11 @@ class NodeProcess:
         self._grpc_port = ports["grpc"]
         self._wait_for(self._serves, timeout_s)
 
+    def freeze(self) -> None:
+        """Stop it where it is (SIGSTOP), so that its killer can see whom the kill will hit."""
+        assert self._process is not None, "not started"
+        self._process.send_signal(signal.SIGSTOP)
+
     def kill(self) -> None:
         """End it as a power cut would: SIGKILL."""
         assert self._process is not None, "not started"

@@ -14,6 +14,7 @@ from hil_rig.crowd.order import Order
 from hil_rig.processes import ProcessFailed
 
 END_TIMEOUT_S: Final = 120.0
+PROGRESS_TIMEOUT_S: Final = 60.0
 
 
 class CrowdProcess:
@@ -37,6 +38,8 @@ class CrowdProcess:
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, name=f"crowd {name}", daemon=True)
         self._done = False
+        self._moved = threading.Condition()
+        self._lines = 0
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +83,33 @@ class CrowdProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
+    def wait_until(
+        self,
+        reached: Callable[[Progress], bool],
+        timeout_s: float = PROGRESS_TIMEOUT_S,
+        *,
+        fresh: bool = False,
+    ) -> None:
+        """Wait until the progress satisfies a condition.
+
+        Args:
+            fresh: what was told before this call does not count.
+
+        Raises:
+            ProcessFailed: it ended first, or never got there.
+        """
+        with self._moved:
+            since = self._lines + 2 if fresh else 0  # one line may have been on its way
+            found = self._moved.wait_for(
+                lambda: (self._lines >= since and reached(self.progress)) or self._done, timeout_s
+            )
+        if not found or not reached(self.progress):
+            raise ProcessFailed(f"client {self.name} never got there: {self.progress}")
+
+    def wait_until_somebody_waits(self) -> None:
+        """Wait until at least one question is under way now."""
+        self.wait_until(lambda progress: progress.waiting > 0, fresh=True)
+
     def wait(self, timeout_s: float = END_TIMEOUT_S) -> Progress:
         """Wait until everybody is done, and return the last progress.
 
@@ -104,6 +134,9 @@ class CrowdProcess:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             told: dict[str, Any] = json.loads(line)  # numbers and one truth value, written by __main__
-            self._done = told.pop("done")
-            self.progress = Progress(**told)
+            with self._moved:
+                self._done = told.pop("done")
+                self.progress = Progress(**told)
+                self._lines += 1
+                self._moved.notify_all()
             self._told(self.progress)

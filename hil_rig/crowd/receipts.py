@@ -7,7 +7,7 @@ the next one.
 import asyncio
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -19,12 +19,10 @@ class Receipts:
 
     Args:
         path: appended to; made if it is not there.
-        synced: called in the event loop after each fsync.
     """
 
-    def __init__(self, path: Path, synced: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
-        self._synced = synced
         self._lines: list[bytes] = []
         self._kept: asyncio.Future[None] | None = None  # resolved when what stands in _lines is durable
         self._writer: asyncio.Task[None] | None = None
@@ -52,7 +50,6 @@ class Receipts:
             lines, self._lines, kept, self._kept = self._lines, [], self._kept, None
             await asyncio.to_thread(self._append, b"".join(lines))
             kept.set_result(None)
-            self._synced()
         self._writer = None
 
     def _append(self, lines: bytes) -> None:

@@ -7,6 +7,7 @@ from campus_node.ledger.client import LedgerClient, PostAnswer, PostingStream, T
 from federation.errors import CampusCardError
 
 BATCH_ITEMS_MAX: Final = 256
+BATCHES_MAX: Final = 3  # of one gateway, under way at the same time
 
 
 class Till(Protocol):
@@ -30,18 +31,20 @@ class Terminal:
 
 
 class Gateway:
-    """Carries its terminals' questions: what is asked while one batch is under way goes with the next."""
+    """Carries its terminals' questions: what is asked while BATCHES_MAX are under way goes with the next."""
 
     def __init__(self, stream: PostingStream) -> None:
         self._stream = stream
         self._asked: list[tuple[Transfer, asyncio.Future[PostAnswer]]] = []
-        self._carrier: asyncio.Task[None] | None = None
+        self._carriers: set[asyncio.Task[None]] = set()
 
     async def ask(self, transfer: Transfer) -> PostAnswer:
         answer: asyncio.Future[PostAnswer] = asyncio.get_running_loop().create_future()
         self._asked.append((transfer, answer))
-        if self._carrier is None:
-            self._carrier = asyncio.create_task(self._carry())
+        if len(self._carriers) < BATCHES_MAX:
+            carrier = asyncio.create_task(self._carry())
+            self._carriers.add(carrier)
+            carrier.add_done_callback(self._carriers.discard)
         return await answer
 
     async def _carry(self) -> None:
@@ -55,7 +58,6 @@ class Gateway:
             else:
                 for (_, waiting), answer in zip(batch, answers, strict=True):
                     waiting.set_result(answer)
-        self._carrier = None
 
 
 class GatewayTerminal:

@@ -34,11 +34,11 @@ class Screen:
 
     def stage(self, template: str, **fields: object) -> None:
         """Tell what happens next."""
-        self._errors.print(f"[bold cyan]▸[/] {self.say(template, **fields)}")
+        self._errors.print(f"[bold cyan]▸[/] {self.say(template, **fields)}", soft_wrap=True)
 
     def event(self, template: str, **fields: object) -> None:
         """Tell what happened meanwhile."""
-        self._errors.print(f"  [yellow]![/] {self.say(template, **fields)}")
+        self._errors.print(f"  [yellow]![/] {self.say(template, **fields)}", soft_wrap=True)
 
     @contextmanager
     def progress(self, total: int) -> Iterator[Callable[[int], None]]:

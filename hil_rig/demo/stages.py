@@ -140,7 +140,11 @@ class PayAtOnce:
         if scene.stopping.is_set():
             record.withdraw()
         for kill in kills:
-            if cut_off_at(kill.receipts, kill.at_unix_ms):
+            cut_off = cut_off_at(kill.receipts, kill.at_unix_ms)
+            scene.screen.event(
+                "{place}: the kill cut off {count} questions.", place=kill.fault.place, count=cut_off
+            )
+            if cut_off:
                 record.fired(kill.fault)
 
     def _crowd(self, scene: Scene, campus: RigCampus, seed: int, record: FaultRecord) -> CrowdProcess:
@@ -149,11 +153,10 @@ class PayAtOnce:
 
         def told(progress: Progress) -> None:
             nonlocal counted
-            for fault in record.count(
-                f"{campus.name} node", Counted.ACKNOWLEDGEMENT, progress.acknowledged - counted
-            ):
-                scene.due.put(fault)
+            place, more = f"{campus.name} node", progress.acknowledged - counted
             counted = progress.acknowledged
+            for fault in record.count(place, Counted.ACKNOWLEDGEMENT, more):
+                scene.due.put(fault)
 
         order = campus.order(name, seed, self.payments_each)
         crowd = CrowdProcess(order, campus.clients_directory, name, told)
@@ -186,12 +189,13 @@ class PayAtOnce:
     def _kill(self, scene: Scene, crowds: list[CrowdProcess], fault: Fault) -> _Kill:
         index = next(i for i, campus in enumerate(scene.campuses) if fault.place == f"{campus.name} node")
         node, crowd = scene.campuses[index].node, crowds[index]
+        node.freeze()
+        crowd.wait_until_somebody_waits()
         at_unix_ms, started_s = scene.clock.unix_ms(), scene.clock.monotonic_s()
         node.kill()
         scene.screen.event(
-            "{place}: killed with {waiting} questions unanswered; restarting, the tills keep asking.",
+            "{place}: killed while people pay; it restarts, and the tills ask on with the same ids.",
             place=fault.place,
-            waiting=crowd.progress.waiting,
         )
         node.start()
         scene.processes += 1

@@ -18,9 +18,10 @@ CHINESE: Final = {
         "所有人同时消费：{terminals} 人在独立终端，{others} 人在网关之后；也包括出错的情况。"
     ),
     "In the middle of it: {faults}.": "途中故障：{faults}。",
-    "{place}: killed with {waiting} questions unanswered; restarting, the tills keep asking.": (
-        "{place}：被强制杀死，{waiting} 笔尚无应答；正在重启，终端继续以原流水号询问。"
+    "{place}: killed while people pay; it restarts, and the tills ask on with the same ids.": (
+        "{place}：在消费途中被强制杀死；正在重启，终端继续以原流水号询问。"
     ),
+    "{place}: the kill cut off {count} questions.": "{place}：故障时有 {count} 笔没有得到应答。",
     "{place}: back after {seconds:.1f} s.": "{place}：{seconds:.1f} 秒后恢复。",
     "No question is left open. The nodes drain and stop.": "所有流水都有结果。节点排空后停止。",
     "An independent checker compares what the tills know with the raw tables.": (

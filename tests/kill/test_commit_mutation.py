@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import pytest
 
 import campus_node
-from tests.kill.siege import Verdict, besiege, campus_in
+from tests.kill.siege import Verdict, besiege, campus_in, node_strike
 
 WRITER, STORE = "campus_node/ledger/writer.py", "campus_node/ledger/sqlite_store.py"
 APPEND: Final = (
@@ -55,12 +55,7 @@ def mutated_copy(directory: Path, replacements: tuple[Replacement, ...]) -> Path
 def siege_of(copy: Path, directory: Path, seed: int) -> Verdict:
     search = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH", "")]))
     with campus_in(directory, environment={"PYTHONPATH": search}) as campus:
-
-        def kill_and_restart() -> None:
-            campus.node.kill()
-            campus.node.start()
-
-        return besiege(campus, "node", seed, 1, kill_and_restart, cuts_off=True)
+        return besiege(campus, "node", seed, 1, node_strike(campus))
 
 
 @pytest.mark.parametrize("replacements", [NO_COMMIT, ANSWER_FIRST], ids=["no commit", "answer first"])

@@ -4,21 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from hil_rig.campus import RigCampus
-from tests.kill.siege import besiege, campus_in
+from tests.kill.siege import besiege, campus_in, node_strike
 from tests.soak import size
 
 KILLS = size(4, 60)
 
 
-def kill_and_restart(campus: RigCampus) -> None:
-    campus.node.kill()
-    campus.node.start()
-
-
 def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, seed: int) -> None:
     with campus_in(tmp_path) as campus:
-        verdict = besiege(campus, "node", seed, KILLS, lambda: kill_and_restart(campus), cuts_off=True)
+        verdict = besiege(campus, "node", seed, KILLS, node_strike(campus))
         verdict.demand()
         assert campus.node.starts == KILLS + 1
 
@@ -28,6 +22,6 @@ def test_a_node_on_postgresql_that_is_killed_again_and_again_loses_nothing(
     tmp_path: Path, postgres_dsn: str, seed: int
 ) -> None:
     with campus_in(tmp_path, database=postgres_dsn) as campus:
-        verdict = besiege(campus, "node", seed, KILLS, lambda: kill_and_restart(campus), cuts_off=True)
+        verdict = besiege(campus, "node", seed, KILLS, node_strike(campus))
         verdict.demand()
         assert campus.node.starts == KILLS + 1

@@ -9,7 +9,7 @@ import pytest
 
 from campus_node.database import migrate
 from hil_rig.postgres_server import PostgresServer
-from tests.kill.siege import besiege, campus_in
+from tests.kill.siege import Strike, besiege, campus_in
 from tests.soak import size
 
 pytestmark = pytest.mark.postgres
@@ -17,13 +17,18 @@ pytestmark = pytest.mark.postgres
 KILLS = size(4, 60)
 
 
-def kill_with_backends(server: PostgresServer) -> None:
-    """End the server and every process it has forked, all by SIGKILL, the server first."""
+def signal_all(server: PostgresServer, number: signal.Signals) -> None:
+    """Send a signal to every process that the server has forked, and to the server itself, it first."""
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    server.kill()
-    for child in children:
+    for pid in (server.pid, *map(int, children)):
         with suppress(ProcessLookupError):
-            os.kill(int(child), signal.SIGKILL)
+            os.kill(pid, number)
+
+
+def kill_with_backends(server: PostgresServer) -> None:
+    """End the server and all that it has forked: no checkpoint, no goodbye."""
+    signal_all(server, signal.SIGKILL)
+    server.kill()  # it is dead; this only buries it
 
 
 @pytest.fixture
@@ -36,12 +41,14 @@ def server(postgres_to_kill: PostgresServer) -> PostgresServer:
 def test_a_node_survives_kills_of_its_database_and_loses_nothing(
     tmp_path: Path, server: PostgresServer, seed: int
 ) -> None:
-    def strike() -> None:
-        kill_with_backends(server)
-        server.start()
-
+    strike = Strike(
+        freeze=lambda: signal_all(server, signal.SIGSTOP),
+        kill=lambda: kill_with_backends(server),
+        revive=server.start,
+        cuts_off=False,
+    )
     with campus_in(tmp_path, database=server.dsn()) as campus:
-        verdict = besiege(campus, "postgresql", seed, KILLS, strike, cuts_off=False)
+        verdict = besiege(campus, "postgresql", seed, KILLS, strike)
         verdict.demand()
         assert campus.node.starts == 1, "the node came back by itself"
 
@@ -51,10 +58,13 @@ def test_node_and_database_that_are_killed_together_lose_nothing(
 ) -> None:
     with campus_in(tmp_path, database=server.dsn()) as campus:
 
-        def strike() -> None:
+        def kill_both() -> None:
             campus.node.kill()
             kill_with_backends(server)
+
+        def revive_both() -> None:
             server.start()
             campus.node.start()
 
-        besiege(campus, "node and postgresql", seed, size(1, 20), strike, cuts_off=True).demand()
+        strike = Strike(campus.node.freeze, kill_both, revive_both, cuts_off=True)
+        besiege(campus, "node and postgresql", seed, size(2, 20), strike).demand()
