@@ -78,8 +78,11 @@ async def _run_until_stopped(directory: Path, clock: Clock) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
+    campus = CampusDirectory(directory)
+    settings = campus.settings()
+    log.configure(settings.log.level, settings.log.format)
     with ExitStack() as closing:
-        node = Node(CampusDirectory(directory), clock, closing)
+        node = Node(campus, settings, clock, closing)
         await node.start()
         ended = asyncio.create_task(node.until_ended())
         await asyncio.wait({asyncio.create_task(asked.wait()), ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -97,6 +100,7 @@ class Node:
 
     Args:
         campus: its directory.
+        settings: of it.
         clock: of everything in it.
         closing: gets what must be closed in the end, also after a failed start.
         limits: of its API.
@@ -107,13 +111,17 @@ class Node:
     """
 
     def __init__(
-        self, campus: CampusDirectory, clock: Clock, closing: ExitStack, limits: ServingLimits | None = None
+        self,
+        campus: CampusDirectory,
+        settings: Settings,
+        clock: Clock,
+        closing: ExitStack,
+        limits: ServingLimits | None = None,
     ) -> None:
         self._campus = campus
         self._clock = clock
         self._closing = closing
-        self._settings = settings = campus.settings()
-        log.configure(settings.log.level, settings.log.format)
+        self._settings = settings
         self._certificate = NodeCertificate(campus.path, settings, clock)
         self._callers = Callers(lambda: load_credentials(campus.path, settings, clock.unix_ms()).trust, clock)
         url = campus.database_url(settings)
