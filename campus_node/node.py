@@ -28,7 +28,8 @@ from campus_node.ledger.sqlite_store import SqliteStore
 from campus_node.ledger.store import Store
 from campus_node.outbox.relay import OutboxRelay
 from campus_node.outbox.relay_thread import RelayThread
-from campus_node.pki.credentials import load_credentials
+from campus_node.pki import files
+from campus_node.pki.trust import CampusTrust, make_trust
 from campus_node.serving import log
 from campus_node.serving.alarm_recorder import AlarmRecorder
 from campus_node.serving.bridge import LoopDelivery
@@ -123,7 +124,7 @@ class Node:
         self._closing = closing
         self._settings = settings
         self._certificate = NodeCertificate(campus.path, settings, clock)
-        self._callers = Callers(lambda: load_credentials(campus.path, settings, clock.unix_ms()).trust, clock)
+        self._callers = Callers(lambda: _load_trust(campus.path, settings), clock)
         url = campus.database_url(settings)
         migrate.require_current(url)
         self._db = connect(url)
@@ -213,6 +214,11 @@ class Node:
         watch("campus_ledger_queued_items", "Items that wait", lambda: self._engine.queued_items)
         watch("campus_ledger_serving", "1 = the ledger can post", lambda: float(self._health.serving))
         watch("campus_posting_streams", "Open streams", lambda: self._service.streams)
+
+
+def _load_trust(directory: Path, settings: Settings) -> CampusTrust:
+    authority = files.read_certificate(directory / settings.pki.campus_ca)
+    return make_trust(settings.campus.name, authority, files.read_crl(directory / settings.pki.crl))
 
 
 def _make_engine(

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import grpc
+from cryptography import x509
 
 from campus_node.ledger.client_messages import (
     AccountBalance,
@@ -27,7 +28,8 @@ from campus_node.ledger.client_messages import (
 from campus_node.ledger.client_stream import PostingStream
 from campuscard.v1 import ledger_pb2 as pb
 from campuscard.v1.ledger_pb2_grpc import LedgerStub
-from federation.errors import Overloaded, Unavailable
+from federation.clock import Clock, SystemClock
+from federation.errors import NotIdentified, Overloaded, Unavailable
 from federation.grpc_status import error_of
 from federation.transfer import Refusal
 
@@ -115,6 +117,7 @@ class LedgerClient:
         tls: the caller's certificate.
         retry: how to repeat.
         randomness: where jitter comes from.
+        clock: tells whether our own certificate is the reason why nobody answers.
     """
 
     def __init__(
@@ -123,7 +126,10 @@ class LedgerClient:
         tls: TlsFiles,
         retry: RetryPolicy | None = None,
         randomness: random.Random | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        self._tls = tls
+        self._clock = clock or SystemClock()
         self._retry = retry or RetryPolicy()
         self._randomness = randomness or random.Random()  # noqa: S311 - jitter, not a secret
         credentials = grpc.ssl_channel_credentials(tls.trusted, tls.key, tls.chain)
@@ -215,14 +221,26 @@ class LedgerClient:
                 return await ask()
             except grpc.aio.AioRpcError as cause:
                 error = error_of(cause.code(), cause.details() or "", tuple(cause.trailing_metadata()))
+                if cause.code() is grpc.StatusCode.UNAVAILABLE:
+                    self._require_certificate_in_date(cause)
                 if not isinstance(error, Unavailable) or attempt == self._retry.attempts_max:
                     raise error from cause
             except Unavailable as unavailable:  # inside a stream
                 error = unavailable
+                self._require_certificate_in_date(unavailable)
                 if attempt == self._retry.attempts_max:
                     raise
             await asyncio.sleep(self._retry.wait_s(attempt, error, self._randomness))
         raise AssertionError("unreachable: attempts_max is at least 1")
+
+    def _require_certificate_in_date(self, cause: Exception) -> None:
+        """Say so if our certificate is over: a server just hangs up on it, and repeating does not help."""
+        leaf = x509.load_pem_x509_certificate(self._tls.chain)
+        if self._clock.unix_ms() > leaf.not_valid_after_utc.timestamp() * 1000:
+            raise NotIdentified(
+                f"our own certificate, {leaf.subject.rfc4514_string()}, expired on "
+                f"{leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC: renew it with `campus pki renew`"
+            ) from cause
 
 
 class BlockingLedgerClient:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
@@ -122,6 +123,24 @@ class Served:
                 load = self.campus.purchase(kind=Kind.LOAD, debit=BANK, credit=holder, amount_fen=OPENING_FEN)
                 assert (await client.post(load)).done
 
+    async def get(self, path: str) -> tuple[int, str]:
+        """Ask the metrics' listener; return status and text."""
+
+        def ask() -> tuple[int, str]:
+            connection = HTTPConnection("127.0.0.1", self.metrics_port, timeout=10)
+            with closing(connection):
+                connection.request("GET", path)
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+
+        return await asyncio.to_thread(ask)
+
+    async def figures(self) -> dict[str, float]:
+        """What /metrics shows, by name and labels."""
+        _, text = await self.get("/metrics")
+        lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
+
     async def require_alive(self) -> None:
         """The next honest purchase goes through."""
         async with self.client() as client:
@@ -142,9 +161,3 @@ async def serving(
         finally:
             watching.cancel()
             await node.stop()
-
-
-def figures(text: str) -> dict[str, float]:
-    """Prometheus's text as figures by name and labels."""
-    lines = (line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#"))
-    return {name: float(value) for name, _, value in lines}
