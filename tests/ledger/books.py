@@ -35,6 +35,11 @@ class ModelBooks:
         self.model.expire(self.now())
 
     def restart(self) -> None:
+        """End as an engine does, which decides what is due, and begin anew."""
+        self.tick()
+        self.reopen()
+
+    def reopen(self) -> None:
         """Forget the clock: a new writer knows only the last instant that was written."""
         last: list[ModelRow] = self.model.rows[-1:]
         self._steady = SteadyClock(self._clock, last[0].recorded_at_unix_ms if last else 0)

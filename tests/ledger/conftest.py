@@ -12,6 +12,8 @@ from campus_node.ledger.sqlite_store import SqliteStore
 from federation.clock import VirtualClock
 from tests.ledger.books import ModelBooks
 from tests.ledger.engine_books import EngineBooks
+from tests.ledger.machine import LedgerMachine, Place
+from tests.ledger.places import PostgresPlace, SqlitePlace
 from tests.ledger.script import STARTED_AT_UNIX_MS, Script
 
 
@@ -55,3 +57,20 @@ def play(request: pytest.FixtureRequest, clock: VirtualClock) -> Iterator[Script
         return
     with request.getfixturevalue(f"{request.param}_books") as books:
         yield Script(books, clock)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Give an empty ledger on each database, whose connections can be broken."""
+    if request.param == "sqlite":
+        return SqlitePlace(request.getfixturevalue("sqlite_path"))
+    return PostgresPlace(request.getfixturevalue("postgres_dsn"))
+
+
+@pytest.fixture
+def machine(place: Place) -> Iterator[LedgerMachine]:
+    """Give a ledger with some money in it, its model, and ways to break it."""
+    machine = LedgerMachine(lambda: place)
+    machine.open_the_books([5_000, 1_000])
+    yield machine
+    machine.teardown()

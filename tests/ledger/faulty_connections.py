@@ -12,6 +12,7 @@ from typing import Any
 import psycopg2
 import psycopg2.extensions
 
+from federation.clock import Clock, SystemClock
 from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord, What
 
 LEDGER = "ledger"
@@ -27,16 +28,30 @@ class Breaker:
     def __init__(self) -> None:
         self.record = FaultRecord(FaultPlan(0, ()))
         self.statements: list[tuple[str, Any]] = []  # what was sent since `arm`, with its parameters
+        self.clock: Clock = SystemClock()  # by which an outage ends
+        self._gone: Callable[[], bool] = lambda: False
 
     def arm(self, *faults: Fault) -> None:
         """Break next time as planned; counting starts anew."""
         self.record = FaultRecord(FaultPlan(0, faults))
         self.statements.clear()
 
+    def follow(self, plan: FaultPlan) -> None:
+        """Break as planned, from now on."""
+        self.record = FaultRecord(plan)
+
+    def be_gone(self, clock: Clock, for_s: float) -> None:
+        """Answer no statement and take no connection for so long by this clock."""
+        until_s = clock.monotonic_s() + for_s
+        self._gone = lambda: clock.monotonic_s() < until_s
+
     def before_statement(
         self, close: Callable[[], None], dropped: Callable[[str], Exception], sql: str, parameters: Any = ()
     ) -> None:
         self.statements.append((sql, parameters))
+        if self._gone():
+            close()
+            raise dropped("the database is gone")
         self._count(Counted.WRITE, close, dropped)
 
     def after_commit(self, close: Callable[[], None], dropped: Callable[[str], Exception]) -> None:
@@ -48,13 +63,17 @@ class Breaker:
         for fault in self.record.count(LEDGER, counted):
             self.record.fired(fault)
             close()
-            if fault.what == What.DROP_CONNECTION:
+            if fault.what == What.DATABASE_GONE:
+                self.be_gone(self.clock, fault.size / 1000)
+            if fault.what in (What.DROP_CONNECTION, What.DATABASE_GONE):
                 raise dropped(fault.name)
             raise Died(fault.name)
 
     def sqlite(self, *args: Any, **options: Any) -> sqlite3.Connection:
         """Connect to SQLite in place of sqlite3.connect."""
         breaker = self
+        if self._gone():
+            raise sqlite3.OperationalError("unable to open database file")
 
         class Cursor(sqlite3.Cursor):
             def execute(self, sql: str, *parameters: Any) -> "Cursor":
@@ -84,6 +103,8 @@ class Breaker:
     def postgres(self, *args: Any, **options: Any) -> psycopg2.extensions.connection:
         """Connect to PostgreSQL in place of psycopg2.connect."""
         breaker = self
+        if self._gone():
+            raise psycopg2.OperationalError("connection refused")
 
         class Cursor(psycopg2.extensions.cursor):
             def execute(self, sql: Any, parameters: Any = None) -> None:

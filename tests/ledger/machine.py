@@ -169,6 +169,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def the_node_is_restarted(self) -> None:
         self.engine.stop(0)
+        self.model.tick()
         self.reopen()
         self.compare()
 
@@ -199,7 +200,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(items=BATCHES, late=BATCHES)
     def a_second_writer_takes_over(self, items: list[Item], late: list[Item]) -> None:
         old, old_store = self.engine, self.store
-        self.model.restart()
+        self.model.reopen()
         self.engine = self.new_engine()
         self.play(self.requests(items))
         batch = [self.load(LI, 1), *self.requests(late)]
@@ -266,7 +267,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.play(batch)
 
     def reopen(self) -> None:
-        self.model.restart()
+        self.model.reopen()
         self.engine = self.new_engine()
 
     def compare(self) -> None:
@@ -391,3 +392,24 @@ def wrong(request: Request, twist: int) -> Request:
         {"target_id": request.transfer_id},
     ]
     return request._replace(**breaks[twist])
+
+
+def lunch(number: int, debit: int = LI, credit: int = CANTEEN, kind: Kind = Kind.PURCHASE) -> Request:
+    """Return a payment of one yuan with an id of its own."""
+    return Request(
+        originator=3,
+        transfer_id=(kind << 64 | number).to_bytes(16, "big"),
+        verb=int(Verb.POST),
+        fact=False,
+        kind=int(kind),
+        debit=debit,
+        credit=credit,
+        amount_fen=100,
+        currency=CURRENCY_CNY,
+        target_originator=0,
+        target_id=b"",
+        made_at_unix_ms=STARTED_AT_UNIX_MS,
+        valid_for_ms=0,
+        origin=int(Origin.ONLINE),
+        window_id=0,
+    )

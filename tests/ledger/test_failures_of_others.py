@@ -10,20 +10,20 @@ import sqlalchemy
 from sqlalchemy import event, text
 
 from campus_node.database.connect import connect, reading
+from campus_node.database.migrate import require_current
 from campus_node.ledger.chart import Kind
 from campus_node.ledger.engine import Engine
 from campus_node.ledger.history import balance_as_of, statement
 from campus_node.ledger.sqlite_store import SqliteStore
 from federation.clock import VirtualClock
-from federation.errors import Misconfigured, Tampered
-from federation.transfer import CURRENCY_CNY, Answer, Origin, Refusal, Request, Verb
+from federation.errors import Misconfigured, StoreDown, Tampered
+from federation.transfer import Answer, Refusal
 from hil_rig.faults import Counted, Fault, What
 from tests.ledger.books import CALENDAR
 from tests.ledger.engine_books import post
 from tests.ledger.faulty_connections import LEDGER, Died
-from tests.ledger.machine import BANK, CANTEEN, LI, LedgerMachine, Place
-from tests.ledger.places import PostgresPlace, SqlitePlace
-from tests.ledger.script import STARTED_AT_UNIX_MS, Script, id_of
+from tests.ledger.machine import BANK, CANTEEN, LI, LedgerMachine, Place, lunch
+from tests.ledger.script import Script, id_of
 
 TABLE = """
     open  li       online
@@ -118,23 +118,6 @@ def test_a_settlement_that_is_repeated_does_not_double_the_position(play: Script
         balance  south  0
         balance  icbc   -900
     """)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def place(request: pytest.FixtureRequest) -> Place:
-    """Give an empty ledger on each database, whose connections can be broken."""
-    if request.param == "sqlite":
-        return SqlitePlace(request.getfixturevalue("sqlite_path"))
-    return PostgresPlace(request.getfixturevalue("postgres_dsn"))
-
-
-@pytest.fixture
-def machine(place: Place) -> Iterator[LedgerMachine]:
-    """Give a ledger with some money in it, its model, and ways to break it."""
-    machine = LedgerMachine(lambda: place)
-    machine.open_the_books([5_000, 1_000])
-    yield machine
-    machine.teardown()
 
 
 def test_no_balance_moves_when_the_batch_dies_before_its_commit(place: Place, machine: LedgerMachine) -> None:
@@ -238,8 +221,10 @@ def test_an_emptied_ledger_file_is_not_formatted_but_refused(tmp_path: Path, clo
     path = tmp_path / "ledger.sqlite"
     path.touch()
     engine = Engine(SqliteStore(path), clock, CALENDAR, holder="a test")
-    with pytest.raises(Misconfigured):
+    with pytest.raises((Misconfigured, StoreDown)):
         engine.open()
+    with pytest.raises(Misconfigured):
+        require_current(f"sqlite:///{path}")
     with reading(connect(f"sqlite:///{path}")) as connection:
         assert sqlalchemy.inspect(connection).get_table_names() == []
 
@@ -256,29 +241,8 @@ def test_a_journal_without_its_writer_row_is_not_begun_again_at_one(
         machine.new_engine()
 
 
-def lunch(number: int, debit: int = LI, credit: int = CANTEEN, kind: Kind = Kind.PURCHASE) -> Request:
-    """Return a payment of one yuan with an id of its own."""
-    return Request(
-        originator=3,
-        transfer_id=(kind << 64 | number).to_bytes(16, "big"),
-        verb=int(Verb.POST),
-        fact=False,
-        kind=int(kind),
-        debit=debit,
-        credit=credit,
-        amount_fen=100,
-        currency=CURRENCY_CNY,
-        target_originator=0,
-        target_id=b"",
-        made_at_unix_ms=STARTED_AT_UNIX_MS,
-        valid_for_ms=0,
-        origin=int(Origin.ONLINE),
-        window_id=0,
-    )
-
-
 def years_of_loads(machine: LedgerMachine) -> None:
-    """Fill the journal with four batches of a thousand rows of one account, and let the database learn of it."""
+    """Fill the journal with four thousand rows of one account, and let the database learn of it."""
     for start in range(0, 4_000, 1_000):
         machine.clock.advance(1_000)
         post(machine.engine, [lunch(start + n, BANK, LI, Kind.LOAD) for n in range(1_000)])

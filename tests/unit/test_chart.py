@@ -45,16 +45,16 @@ def test_a_number_of_no_class_is_refused(number: int) -> None:
 
 def test_every_kind_has_its_flows_and_no_flow_is_empty() -> None:
     assert set(FLOWS) == set(Kind)
-    assert all(debits and credits for debits, credits in FLOWS.values())
+    assert all(payers and payees for payers, payees in FLOWS.values())
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_goes_exactly_where_its_flows_say(kind: Kind) -> None:
-    debits, credits = FLOWS[kind]
+    payers, payees = FLOWS[kind]
     for debit in A:
         for credit in A:
             allowed = flow_is_allowed(kind, account_number(debit, 7), account_number(credit, 8))
-            assert allowed == (debit in debits and credit in credits), f"{debit.name} -> {credit.name}"
+            assert allowed == (debit in payers and credit in payees), f"{debit.name} -> {credit.name}"
 
 
 @pytest.mark.parametrize("kind", [0, 14, -1])
@@ -64,14 +64,14 @@ def test_a_kind_that_nobody_knows_goes_nowhere(kind: int) -> None:
 
 def test_losses_and_differences_are_booked_only_with_two_people() -> None:
     for kind in set(Kind) - NEEDS_APPROVAL:
-        debits, credits = FLOWS[kind]
-        assert A.RISK not in debits, kind.name
-        assert A.LONG_SHORT not in debits | credits, kind.name
+        payers, payees = FLOWS[kind]
+        assert A.RISK not in payers, kind.name
+        assert A.LONG_SHORT not in payers | payees, kind.name
 
 
 def test_a_purchase_never_pays_a_holder_or_a_drawer() -> None:
-    _, credits = FLOWS[Kind.PURCHASE]
-    assert not credits & {A.ONLINE, A.CARD_PURSE, A.CASH, A.BANK}
+    _, payees = FLOWS[Kind.PURCHASE]
+    assert not payees & {A.ONLINE, A.CARD_PURSE, A.CASH, A.BANK}
 
 
 def test_who_is_owed_has_the_floor_zero_and_nobody_else_has_one() -> None:
