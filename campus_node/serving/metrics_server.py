@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 REQUEST_TIMEOUT_S: Final = 5
-_TEXT: Final = [("Content-Type", "text/plain; charset=utf-8")]
+_TEXT: Final = ("Content-Type", "text/plain; charset=utf-8")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -52,13 +52,13 @@ class MetricsServer:
                     shown: Iterable[bytes] = metrics(environ, start)
                     return shown
                 case "/healthz" if is_healthy():
-                    start("200 OK", _TEXT)
+                    start("200 OK", [_TEXT])
                     return [b"serving\n"]
                 case "/healthz":
-                    start("503 Service Unavailable", _TEXT)
+                    start("503 Service Unavailable", [_TEXT])
                     return [b"not serving: the ledger cannot post now\n"]
                 case _:
-                    start("404 Not Found", _TEXT)
+                    start("404 Not Found", [_TEXT])
                     return [b"ask for /metrics or /healthz\n"]
 
         try:
