@@ -60,14 +60,17 @@ class Breaker:
     def _count(
         self, counted: Counted, close: Callable[[], None], dropped: Callable[[str], Exception]
     ) -> None:
-        for fault in self.record.count(LEDGER, counted):
+        due = self.record.count(LEDGER, counted)
+        if not due:
+            return
+        for fault in due:
             self.record.fired(fault)
-            close()
             if fault.what == What.DATABASE_GONE:
                 self.be_gone(self.clock, fault.size / 1000)
-            if fault.what in (What.DROP_CONNECTION, What.DATABASE_GONE):
-                raise dropped(fault.name)
-            raise Died(fault.name)
+        close()
+        if any(fault.what in (What.KILL, What.CRASH_BEFORE_WRITE) for fault in due):
+            raise Died(due[0].name)
+        raise dropped(due[0].name)
 
     def sqlite(self, *args: Any, **options: Any) -> sqlite3.Connection:
         """Connect to SQLite in place of sqlite3.connect."""
