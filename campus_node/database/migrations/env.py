@@ -7,7 +7,6 @@ from campus_node.database.schema import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()
