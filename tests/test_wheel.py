@@ -87,7 +87,7 @@ def test_a_campus_can_be_made_and_its_books_checked(environment: Path) -> None:
     """Needs the migrations, their template and the default settings: files that a wheel may forget."""
     made = run(environment, "campus", "init", "north", "--campus", "north")
     assert made.returncode == 0, made.stdout + made.stderr
-    checked = run(environment, "campus", "ledger", "check", "north")
+    checked = run(environment, "campus", "ledger", "check", "-C", "north")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
