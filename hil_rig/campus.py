@@ -36,6 +36,7 @@ class RigCampus:
         root_directory: of the scheme's offline root, shared by all campuses.
         database: URL of the ledger; None = SQLite in the campus's directory.
         environment: settings of the node beside those in its file.
+        certified_unix_ms: from when its certificates are good; None = now.
     """
 
     def __init__(
@@ -51,17 +52,19 @@ class RigCampus:
         environment: Mapping[str, str] | None = None,
         program: tuple[str, ...] = CAMPUS,
         clock: Clock | None = None,
+        certified_unix_ms: int | None = None,
     ) -> None:
         self.name = name
         self.directory = directory / "node"
         self.clients_directory = directory / "clients"
         self._clock = clock or SystemClock()
+        self._certified_unix_ms = certified_unix_ms or self._clock.unix_ms()
         self._ids = TransferIds(self._clock)
         self._database = database
         self.clients_directory.mkdir(parents=True, exist_ok=True)
         campus = CampusDirectory(self.directory)
         new = NewCampus(name, number, root_directory, database=database or "")
-        settings = campus.create(new, self._clock.unix_ms())
+        settings = campus.create(new, self._certified_unix_ms)
         self._domain = settings.domain
         self._pki = campus.pki(settings)
         self._office = self._issue(Role.NODE, "office")
@@ -130,7 +133,7 @@ class RigCampus:
 
     def _issue(self, role: Role, name: str) -> Certificate:
         identity = Identity(self.name, role, name)
-        self._pki.issue(identity, self._clock.unix_ms())
+        self._pki.issue(identity, self._certified_unix_ms)
         chain, key = self._pki.leaf_paths(identity)
         trusted = self.directory / "pki" / "campus.pem"
         return Certificate(str(role), name, str(trusted), str(chain), str(key))

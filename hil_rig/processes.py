@@ -20,7 +20,9 @@ from grpc_health.v1 import health_pb2
 from campus_node.ledger.client import ServerAddress, TlsFiles
 from federation.clock import Clock, SystemClock
 
-CAMPUS: Final = (sys.executable, "-m", "campus_node.cli")
+SOURCE: Final = Path(__file__).parent.parent  # where our packages lie
+PYTHON: Final = (sys.executable, "-P")  # -P: the directory we happen to stand in is no place for packages
+CAMPUS: Final = (*PYTHON, "-m", "campus_node.cli")
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.02
@@ -31,6 +33,13 @@ Found = TypeVar("Found")
 
 class ProcessFailed(RuntimeError):
     """A process ended, or stayed silent, where it should not. The message quotes its log."""
+
+
+def process_environment(additions: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment with additions; a copy of our packages in PYTHONPATH wins over these."""
+    environment = {**os.environ, **additions}
+    places = [environment.get("PYTHONPATH", ""), str(SOURCE)]
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, places))}
 
 
 class NodeProcess:
@@ -103,7 +112,7 @@ class NodeProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **listen, **self.environment},
+                env=process_environment({**listen, **self.environment}),
                 start_new_session=True,  # Ctrl-C is for the rig; the rig ends its processes itself
             )
         self.starts += 1

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any, Final, Self
 
 from hil_rig.crowd.crowd import Progress
 from hil_rig.crowd.order import Order
-from hil_rig.processes import ProcessFailed
+from hil_rig.processes import PYTHON, ProcessFailed, process_environment
 
 END_TIMEOUT_S: Final = 120.0
 PROGRESS_TIMEOUT_S: Final = 60.0
+LOG_TAIL_CHARACTERS: Final = 4_000
 
 
 class CrowdProcess:
@@ -37,7 +37,8 @@ class CrowdProcess:
         self._told = told
         self._process: subprocess.Popen[str] | None = None
         self._reader = threading.Thread(target=self._read, name=f"crowd {name}", daemon=True)
-        self._done = False
+        self._done = False  # everybody came to an end
+        self._ended = False  # nothing more will be told
         self._moved = threading.Condition()
         self._lines = 0
 
@@ -60,7 +61,8 @@ class CrowdProcess:
         self.order.write(self._order_path)
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "hil_rig.crowd", str(self._order_path)],
+                [*PYTHON, "-m", "hil_rig.crowd", str(self._order_path)],
+                env=process_environment({}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -101,10 +103,10 @@ class CrowdProcess:
         with self._moved:
             since = self._lines + 2 if fresh else 0  # one line may have been on its way
             found = self._moved.wait_for(
-                lambda: (self._lines >= since and reached(self.progress)) or self._done, timeout_s
+                lambda: (self._lines >= since and reached(self.progress)) or self._ended, timeout_s
             )
         if not found or not reached(self.progress):
-            raise ProcessFailed(f"client {self.name} never got there: {self.progress}")
+            raise ProcessFailed(f"client {self.name} never got there: {self.progress}\n{self._log_tail()}")
 
     def wait_until_somebody_waits(self) -> None:
         """Wait until at least one question is under way now."""
@@ -125,9 +127,11 @@ class CrowdProcess:
             ) from error
         self._reader.join(timeout_s)
         if code != 0 or not self._done:
-            log = self._log_path.read_text(errors="replace")[-3000:]
-            raise ProcessFailed(f"client {self.name} ended with {code}:\n{log}")
+            raise ProcessFailed(f"client {self.name} ended with {code}:\n{self._log_tail()}")
         return self.progress
+
+    def _log_tail(self) -> str:
+        return self._log_path.read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
 
     def _read(self) -> None:
         assert self._process is not None
@@ -140,3 +144,6 @@ class CrowdProcess:
                 self._lines += 1
                 self._moved.notify_all()
             self._told(self.progress)
+        with self._moved:
+            self._ended = True
+            self._moved.notify_all()

@@ -16,6 +16,7 @@ from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord, What
 
 PEOPLE: Final = 60
 TERMINALS: Final = 10
+FOUNDED_MS_AGO: Final = 2 * 3_600_000
 FUNDS_FEN: Final = 10_000_000
 PATIENCE_S: Final = 90.0
 ANSWERS_BETWEEN: Final = 150  # acknowledged payments for each fault of a plan
@@ -25,10 +26,22 @@ CLOCK: Final = SystemClock()
 
 @contextmanager
 def campus_in(directory: Path, **options: Any) -> Iterator[RigCampus]:
-    """Give a campus with a running node and rich people; its processes end with the block."""
-    root = directory / "root"
-    make_root_directory(root, "test", CLOCK.unix_ms())
-    campus = RigCampus(directory / "north", "north", 1, root, people=PEOPLE, terminals=TERMINALS, **options)
+    """Give a campus with a running node and rich people; its processes end with the block.
+
+    Its certificates are two hours old, so that a clock may be set back.
+    """
+    root, founded_unix_ms = directory / "root", CLOCK.unix_ms() - FOUNDED_MS_AGO
+    make_root_directory(root, "test", founded_unix_ms)
+    campus = RigCampus(
+        directory / "north",
+        "north",
+        1,
+        root,
+        people=PEOPLE,
+        terminals=TERMINALS,
+        certified_unix_ms=founded_unix_ms,
+        **options,
+    )
     with campus.node:
         campus.node.start()
         campus.open_accounts()
@@ -60,9 +73,10 @@ class Crowd:
         """Wait until so many payments in all are acknowledged."""
         self.process.wait_until(lambda progress: progress.acknowledged >= acknowledged)
 
-    def wait_for_more(self, acknowledged: int = 50) -> None:
-        """Wait until so many more payments are acknowledged: it works again."""
-        self.wait_for(self.process.progress.acknowledged + acknowledged)
+    def wait_for_more(self, answered: int = 50) -> None:
+        """Wait until so many more payments are answered: it works again."""
+        wanted = self.process.progress.answered + answered
+        self.process.wait_until(lambda progress: progress.answered >= wanted)
 
     def wait_for_unanswered(self) -> None:
         """Wait until one more attempt has ended without an answer: somebody was told to come again."""

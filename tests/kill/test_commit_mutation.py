@@ -1,6 +1,5 @@
 """The kill test sees what it is for: with the commit removed, or answers given before it, it turns red."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,9 +10,6 @@ import campus_node
 from tests.kill.siege import Verdict, besiege, campus_in, node_strike
 
 WRITER, STORE = "campus_node/ledger/writer.py", "campus_node/ledger/sqlite_store.py"
-APPEND: Final = (
-    "self._store.append(Batch(decision.rows, decision.encoded, changes, decision.outbox, before, after))"
-)
 
 
 class Replacement(NamedTuple):
@@ -28,14 +24,13 @@ NO_COMMIT: Final = (
     ),
     Replacement(STORE, '            db.execute("COMMIT")\n', "            pass\n"),
 )
-ANSWER_FIRST: Final = (
+ANSWER_FIRST: Final = (  # each batch is committed after its answers have gone, with the next one
     Replacement(
         WRITER,
-        f"        {APPEND}\n",
-        "        late = self.__dict__.pop('late', None)\n"
-        f"        self.late = {APPEND.removeprefix('self._store.append(').removesuffix(')')}\n"
-        "        if late is not None:\n"
-        "            self._store.append(late)\n",
+        "            self._store.append(started.batch)\n",
+        "            late, self.late = self.__dict__.pop('late', None), started.batch\n"
+        "            if late is not None:\n"
+        "                self._store.append(late)\n",
     ),
 )
 
@@ -53,8 +48,7 @@ def mutated_copy(directory: Path, replacements: tuple[Replacement, ...]) -> Path
 
 
 def siege_of(copy: Path, directory: Path, seed: int) -> Verdict:
-    search = os.pathsep.join(filter(None, [str(copy), os.environ.get("PYTHONPATH", "")]))
-    with campus_in(directory, environment={"PYTHONPATH": search}) as campus:
+    with campus_in(directory, environment={"PYTHONPATH": str(copy)}) as campus:
         return besiege(campus, "node", seed, 1, node_strike(campus))
 
 

@@ -140,10 +140,8 @@ def test_a_clock_that_is_set_back_an_hour_stops_nothing_and_the_books_do_not_go_
 ) -> None:
     clock_file = tmp_path / "clock"
     clock_file.write_text("0")
-    search = os.pathsep.join(
-        filter(None, [str(Path(__file__).parent / "stepped_clock"), os.environ.get("PYTHONPATH", "")])
-    )
-    environment = {"PYTHONPATH": search, "STEPPED_CLOCK_FILE": str(clock_file)}
+    stepped_clock = Path(__file__).parent / "stepped_clock"
+    environment = {"PYTHONPATH": str(stepped_clock), "STEPPED_CLOCK_FILE": str(clock_file)}
     with campus_in(tmp_path, environment=environment) as campus:
         with paying(campus, seed) as crowd:
             crowd.wait_for_more()
