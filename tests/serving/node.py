@@ -82,6 +82,17 @@ def make_campus(path: Path, name: str = "north", root: Path | None = None) -> Ca
     return Campus(path, settings)
 
 
+async def open_books(campus: Campus, office: LedgerClient) -> None:
+    """Li and Wang have money, the canteen has none."""
+    opened = await office.open_accounts(
+        [Opening(LI, "li"), Opening(WANG, "wang"), Opening(CANTEEN, "canteen"), Opening(BANK, "bank")]
+    )
+    assert set(opened) == {Refusal.NONE}
+    for holder in (LI, WANG):
+        load = campus.purchase(kind=Kind.LOAD, debit=BANK, credit=holder, amount_fen=OPENING_FEN)
+        assert (await office.post(load)).done
+
+
 @dataclass
 class Served:
     """A node that serves."""
@@ -114,15 +125,8 @@ class Served:
         return grpc.aio.secure_channel(self.address.target, credentials, options)
 
     async def open_books(self) -> None:
-        """Li and Wang have money, the canteen has none."""
         async with self.client() as client:
-            opened = await client.open_accounts(
-                [Opening(LI, "li"), Opening(WANG, "wang"), Opening(CANTEEN, "canteen"), Opening(BANK, "bank")]
-            )
-            assert set(opened) == {Refusal.NONE}
-            for holder in (LI, WANG):
-                load = self.campus.purchase(kind=Kind.LOAD, debit=BANK, credit=holder, amount_fen=OPENING_FEN)
-                assert (await client.post(load)).done
+            await open_books(self.campus, client)
 
     async def get(self, path: str) -> tuple[int, str]:
         """Ask the metrics' listener; return status and text."""
