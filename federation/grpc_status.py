@@ -1,7 +1,7 @@
 """The one place that turns our errors into gRPC status codes and back. No other file knows both worlds.
 
-RESOURCE_EXHAUSTED has two meanings in gRPC: with the trailing metadata `retry-after-ms` it is ours (too much
-is waiting), without it the message was larger than the receiver takes.
+RESOURCE_EXHAUSTED has two meanings in gRPC: too much is waiting (ours say when to come back in the trailing
+metadata `retry-after-ms`), or the message was larger than the receiver takes, which no repeat will change.
 """
 
 from collections.abc import Iterable
@@ -88,9 +88,9 @@ def error_of(
     """
     if code is StatusCode.RESOURCE_EXHAUSTED:
         hint = dict(trailing).get(RETRY_AFTER_KEY)
-        if hint is None:
+        if hint is None and "larger than max" in text:
             return Unreadable(f"{text}: send fewer transfers in one message")
-        return Overloaded(int(hint))
+        return Overloaded(int(hint or RETRY_AFTER_DEFAULT_MS))
     return _ERROR.get(code, Unavailable)(f"{code.name}: {text}")
 
 

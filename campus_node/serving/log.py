@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, Literal
 
 import structlog
@@ -18,18 +18,28 @@ Event = MutableMapping[str, Any]
 def mask(_logger: object, _method: str, event: Event) -> Event:
     """Hide what a log must not keep: the middle of card numbers, and whatever is named as a secret."""
     for name, value in event.items():
-        if SECRET_NAMES.search(name):
-            event[name] = "***"
-        elif isinstance(value, bytes | bytearray):
-            event[name] = masked(value.hex().upper())
-        elif isinstance(value, str):
-            event[name] = masked(value)
+        event[name] = _shown(name, value)
     return event
 
 
 def masked(text: str) -> str:
     """Return the text with the middle of every ASN hidden."""
     return _ASN.sub(r"\1********\2", text)
+
+
+def _shown(name: str, value: object) -> object:
+    if SECRET_NAMES.search(name):
+        return "***"
+    match value:
+        case bytes() | bytearray():
+            return masked(value.hex().upper())
+        case str():
+            return masked(value)
+        case Mapping():
+            return {key: _shown(str(key), member) for key, member in value.items()}
+        case list() | tuple():
+            return [_shown("", member) for member in value]
+    return value
 
 
 def configure(level: str, style: Literal["logfmt", "json"]) -> None:
