@@ -8,7 +8,7 @@ from typing import Final
 from federation.errors import NotPermitted
 
 SCHEME: Final = "campuscard"
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123, 2.1
 
 
 class Role(StrEnum):

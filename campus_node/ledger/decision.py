@@ -12,6 +12,8 @@ from campus_node.ledger.rows import Row, encode, request_hash
 from campus_node.ledger.rules import Ruling, is_malformed, rule
 from federation.transfer import Answer, Refusal, Request, Verb
 
+_EXPIRE: Final = int(Verb.EXPIRE)
+_RESERVE: Final = int(Verb.RESERVE)
 _CONFLICT: Final = Answer(Refusal.TRANSFER_CONFLICT, 0, 0, 0)
 _MALFORMED: Final = Answer(Refusal.MALFORMED, 0, 0, 0)
 UNDECIDABLE: Final = Answer(Refusal.UNDECIDABLE, 0, 0, 0)
@@ -90,7 +92,7 @@ def decide(
             answers.append(UNDECIDABLE)
             continue
 
-        if ruling.refusal == Refusal.NONE and (ruling.posted_fen or ruling.reserved_fen):
+        if not ruling.refusal and (ruling.posted_fen or ruling.reserved_fen):
             sunk_fen = draft.move(ruling.debit, ruling.credit, ruling.posted_fen, ruling.reserved_fen)
             if sunk_fen > 0:
                 outbox.append(_overdrawn(row, sunk_fen))
@@ -147,7 +149,7 @@ def _row(request: Request, ruling: Ruling, digest: bytes, at: Position, seq: int
 def _keep_state(row: Row, draft: Draft, targets: set[Key]) -> None:
     """Remember what a transfer became, if anything in this batch or later may ask without a look-up."""
     key = row.originator, row.transfer_id
-    if row.verb == Verb.RESERVE or key in targets:
+    if row.verb == _RESERVE or key in targets:
         draft.states[key] = begun(row)
     target = target_of(row)
     if target is not None:

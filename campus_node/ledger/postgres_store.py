@@ -16,7 +16,7 @@ from psycopg2.extras import execute_values
 
 from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row, copy_stream
-from campus_node.ledger.store import AccountOpening, Batch, DuplicateKey, Lease, Snapshot
+from campus_node.ledger.store import NO_WRITER_ROW, AccountOpening, Batch, DuplicateKey, Lease, Snapshot
 from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUnknown, StoreDown
 
 Connection = psycopg2.extensions.connection
@@ -24,6 +24,7 @@ Cursor = psycopg2.extensions.cursor
 Connect = Callable[..., Connection]
 
 _WRITER_LOCK: Final = 0x6361_6D70  # "camp": the advisory lock of this ledger's writer
+_LOCK_WAIT_MS: Final = 3_000
 _OPTIONS: Final = "-c synchronous_commit=on -c statement_timeout=30000 -c timezone=UTC"
 _ROW: Final = ", ".join(COLUMNS)
 _READ_ROW: Final = ", ".join(
@@ -75,11 +76,13 @@ class PostgresStore:
     def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
         """Become the writer: take the advisory lock, raise the epoch."""
         with self._transaction() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
-            if not _one(cursor)[0] and not force:
-                raise Misconfigured(
-                    f"{self._winner(cursor)} and is still connected: stop it first, or take over on purpose"
-                )
+            if force:
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
+            else:
+                self._lock(cursor)
+            cursor.execute("SELECT 1 FROM batches WHERE NOT EXISTS (SELECT 1 FROM writer) LIMIT 1")
+            if cursor.fetchone() is not None:
+                raise JournalBroken(NO_WRITER_ROW)
             cursor.execute(
                 "INSERT INTO writer (shard, epoch, incarnation, seq, chain_hash, recorded_at_unix_ms, holder,"
                 " taken_at_unix_ms) VALUES (0, 1, 1, 0, %s, 0, %s, %s)"
@@ -214,6 +217,18 @@ class PostgresStore:
     def close(self) -> None:
         """Close the connection; the server lets go of the lock."""
         self._disconnect()
+
+    def _lock(self, cursor: Cursor) -> None:
+        """Take the advisory lock; wait a little for a server that has not noticed that its holder died."""
+        cursor.execute("SET LOCAL lock_timeout = %s", (_LOCK_WAIT_MS,))
+        cursor.execute("SAVEPOINT before_lock")
+        try:
+            cursor.execute("SELECT pg_advisory_lock(%s)", (_WRITER_LOCK,))
+        except psycopg2.errors.LockNotAvailable as error:
+            cursor.execute("ROLLBACK TO before_lock")
+            raise Misconfigured(
+                f"{self._winner(cursor)} and is still connected: stop it first, or take over on purpose"
+            ) from error
 
     def _check_fence(self, cursor: Cursor, lease: Lease) -> None:
         cursor.execute("SELECT epoch FROM writer WHERE shard = 0 FOR UPDATE")

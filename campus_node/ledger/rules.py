@@ -42,7 +42,9 @@ _INT64_MIN: Final = -(2**63)
 _KINDS: Final = frozenset(map(int, Kind))
 _ORIGINS: Final = frozenset(map(int, Origin)) - {int(Origin.LEDGER)}
 _FOLLOWING: Final = frozenset({int(Verb.CONFIRM), int(Verb.REVERSE), int(Verb.REFUND)})
+_WITHOUT_AMOUNT: Final = frozenset({int(Verb.REVERSE), int(Verb.EXPIRE)})
 _BEGINNING: Final = frozenset({int(Verb.POST), int(Verb.RESERVE)})
+_NONE: Final = Refusal.NONE  # a module's name costs a tenth of an enumeration's attribute
 _POST: Final = int(Verb.POST)
 _RESERVE: Final = int(Verb.RESERVE)
 _REVERSE: Final = int(Verb.REVERSE)
@@ -97,7 +99,7 @@ def rule(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
     verb = request.verb
     if request.currency != CURRENCY_CNY:
         return _refused(request, Refusal.WRONG_CURRENCY, draft)
-    if verb not in (Verb.REVERSE, Verb.EXPIRE):
+    if verb not in _WITHOUT_AMOUNT:
         if request.amount_fen <= 0:
             return _refused(request, Refusal.AMOUNT_NOT_POSITIVE, draft)
         if request.amount_fen > AMOUNT_MAX_FEN:
@@ -121,7 +123,7 @@ def _begin(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
     kind, debit, credit, amount_fen = request.kind, request.debit, request.credit, request.amount_fen
     reserve = request.verb == _RESERVE
     payer = draft.balance(debit)
-    refusal, short_fen = Refusal.NONE, 0
+    refusal, short_fen = _NONE, 0
     if amount_fen > SANE_LIMIT_FEN.get(kind, AMOUNT_MAX_FEN):  # type: ignore[call-overload]  # an int equals its Kind
         refusal = Refusal.AMOUNT_HELD
     elif reserve and draft.state(request.key) is not None:

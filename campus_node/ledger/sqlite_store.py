@@ -15,6 +15,7 @@ from typing import Any, Final
 from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row
 from campus_node.ledger.store import (
+    NO_WRITER_ROW,
     AccountOpening,
     Batch,
     DuplicateKey,
@@ -72,6 +73,8 @@ class SqliteStore:
         with self._transaction() as db:
             row = db.execute("SELECT epoch, holder FROM writer WHERE shard = 0").fetchone()
             if row is None:
+                if db.execute("SELECT 1 FROM batches LIMIT 1").fetchone() is not None:
+                    raise JournalBroken(NO_WRITER_ROW)
                 db.execute(
                     "INSERT INTO writer (shard, epoch, incarnation, seq, chain_hash, recorded_at_unix_ms,"
                     " holder, taken_at_unix_ms) VALUES (0, 1, 1, 0, ?, 0, ?, ?)",
@@ -275,6 +278,8 @@ class SqliteStore:
             raise
         except sqlite3.Error as error:
             self._roll_back(db)
+            if "no such table" in str(error):
+                raise Misconfigured(f"{self._path} holds no ledger: restore it from the backup") from error
             raise StoreDown(f"{self._path}: {error}") from error
         except BaseException:
             self._roll_back(db)

@@ -1,11 +1,15 @@
 """What the ledger's writer asks of a database; one contract suite runs on SQLite and on PostgreSQL."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from campus_node.ledger.books import Balance, Key, TransferState
 from campus_node.ledger.decision import OutboxItem
 from campus_node.ledger.rows import Row
+
+NO_WRITER_ROW: Final = (
+    "the journal has rows but nobody ever wrote it: the writer row is lost; restore the last whole backup"
+)
 
 
 class Lease(NamedTuple):

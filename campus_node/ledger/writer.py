@@ -7,51 +7,54 @@ back and the batch is decided again; ids that made it into the journal get the a
 """
 
 import heapq
-from collections import ChainMap, deque
+from collections import ChainMap
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from campus_node.ledger.books import Balance, Draft, Key, Status, TransferState, new_balance
 from campus_node.ledger.decision import UNDECIDABLE, Decision, Known, Position, answer_of, decide
+from campus_node.ledger.observer import EngineObserver
+from campus_node.ledger.outage import Outage
+from campus_node.ledger.recent import RecentAnswers
 from campus_node.ledger.rows import chain
 from campus_node.ledger.rules import expiry_of
 from campus_node.ledger.store import AccountOpening, BalanceChange, Batch, DuplicateKey, Lease, Store
 from federation.business_date import BusinessCalendar
 from federation.clock import Clock, SteadyClock
-from federation.errors import LeaseLost, StoreDown, Unavailable
-from federation.ids import made_at_unix_ms
-from federation.transfer import TRANSFER_ID_BYTES, Answer, Refusal, Request, Verb
+from federation.errors import LeaseLost, Misconfigured, StoreDown, Unavailable
+from federation.transfer import TRANSFER_ID_BYTES, Answer, Request, Verb
 
 T = TypeVar("T")
 _Expiry = tuple[int, int, Key]  # when, seq of the RESERVE, its id
 
-_RETRY_FIRST_S: Final = 0.05
-_RETRY_MAX_S: Final = 1.0
+_RESERVE: Final = int(Verb.RESERVE)
+_OPEN: Final = int(Status.OPEN)
 _SET_BACK_MS: Final = 60_000  # the wall clock this far behind the books is an alarm
 _ATTEMPTS_BEFORE_BISECTION: Final = 2
 _DUPLICATES_MAX: Final = 3
 
 
-class EngineObserver(Protocol):
-    """Who is told what the ledger does; called on the writer's thread, must not block or raise."""
+class Survey(NamedTuple):
+    """What is known of the ids that a batch speaks of, and what must be looked up."""
 
-    def batch_committed(
-        self, items: int, rows: int, refusals: Mapping[int, int], commit_s: float, queued_items: int
-    ) -> None: ...
+    known: dict[Key, Known]
+    unsure: list[Key]  # may be in the journal
+    of_interest: list[Key]  # transfers whose state matters
 
-    def alarm(self, name: str, severity: str, subject: str, evidence: Mapping[str, object]) -> None: ...
+    @property
+    def needs_store(self) -> bool:
+        return bool(self.unsure or self.of_interest)
 
 
-class Unobserved:
-    """Nobody is told."""
+class Started(NamedTuple):
+    """A batch that is decided and not yet committed, with what undoes it."""
 
-    def batch_committed(
-        self, items: int, rows: int, refusals: Mapping[int, int], commit_s: float, queued_items: int
-    ) -> None:
-        pass
-
-    def alarm(self, name: str, severity: str, subject: str, evidence: Mapping[str, object]) -> None:
-        pass
+    decision: Decision
+    batch: Batch
+    balances: dict[int, Balance]
+    balances_before: dict[int, Balance]
+    reservations_before: dict[Key, TransferState | None]
+    due: list[_Expiry]
 
 
 class Writer:
@@ -83,24 +86,18 @@ class Writer:
         self._calendar = calendar
         self._holder = holder
         self._observer = observer
-        self._recent_ids_max = recent_ids_max
-        self._outage_hold_s = outage_hold_s
+        self._outage = Outage(clock, observer, outage_hold_s)
 
-        self.balances: dict[int, Balance] = {}
+        self.balances: dict[int, Balance] = {}  # committed
+        self._balances: dict[int, Balance] = {}  # decided; ahead of the committed ones by what is started
         self.commit_s = 0.01  # how long the last commit took
-        self.rows_of_last_batch = 0
-        self.store_is_down = False
-        self.gave_up = False  # the database is away for longer than a batch waits: say so at once
-        self._outage_since_s: float | None = None
 
         self._steady = SteadyClock(clock)
         self._set_back = False
         self._lease = Lease(0, 0, 0, b"", 0, 0)
         self._reservations: dict[Key, TransferState] = {}
         self._expiries: list[_Expiry] = []
-        self._recent: dict[Key, Known] = {}
-        self._recent_batches: deque[tuple[int, Collection[Key]]] = deque()
-        self._recent_since_unix_ms = 0
+        self._recent = RecentAnswers(recent_ids_max)
 
     def open(self, *, force: bool = False) -> None:
         """Become the writer and read the books.
@@ -112,32 +109,134 @@ class Writer:
         self._store.take_over(self._holder, now_unix_ms=self._clock.unix_ms(), force=force)
         self._read_books()
         self._steady = SteadyClock(self._clock, self._lease.recorded_at_unix_ms)
-        self._recent_since_unix_ms = self._steady.unix_ms()
+        self._recent.since_unix_ms = self._steady.unix_ms()
 
     def close(self) -> None:
         """Let go of the ledger."""
         self._store.close()
 
-    def settle(self, requests: Sequence[Request]) -> list[Answer]:
-        """Post a batch; if something in it breaks the store twice, find that item and refuse it alone.
+    @property
+    def store_is_down(self) -> bool:
+        """Whether the database failed and has not answered since."""
+        return self._outage.ongoing
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the database is away for longer than a batch waits."""
+        return self._outage.gave_up
+
+    @property
+    def last_seq(self) -> int:
+        """The last row of the journal as decided."""
+        return self._lease.seq
+
+    def survey(self, requests: Sequence[Request], *, look_up_all: bool = False) -> Survey:
+        """Tell what deciding needs that is not in memory."""
+        recent = self._recent
+        known: dict[Key, Known] = {}
+        unsure: list[Key] = []
+        of_interest: set[Key] = set()
+        for request in requests:
+            key = request.originator, request.transfer_id
+            first = recent.known(key)
+            if first is not None:
+                known[key] = first
+            elif look_up_all or recent.may_be_older(key):
+                unsure.append(key)
+            if request.verb == _RESERVE:
+                of_interest.add(key)
+            elif request.target_id:
+                of_interest.add((request.target_originator, request.target_id))
+        return Survey(known, _well_formed(unsure), _well_formed(of_interest - self._reservations.keys()))
+
+    def start(self, requests: Sequence[Request], survey: Survey) -> Started:
+        """Decide a batch and go on from there in memory; nothing is written and nobody may be answered yet.
+
+        What follows is `commit` and `conclude`, or `undo`; several that were started are undone newest first.
+        """
+        known, states = self._fetch(survey)
+        now = self._now()
+        before = self._lease
+        date = max(self._calendar.date_of(now), before.business_date)
+        draft = Draft(self._balances, states)
+        due = self._take_due(now)
+        try:
+            expiring = [expiry_of(key, expires_at) for expires_at, _, key in due]
+            at = Position(before.incarnation, before.seq, now, date)
+            decision = decide(requests, expiring, known, draft, at)
+        except BaseException:
+            self._put_back(due)
+            raise
+        for _, error in decision.undecided:
+            self._alarm_undecidable(error)
+        after = before
+        if decision.rows:
+            after = before._replace(
+                seq=decision.rows[-1].seq,
+                chain_hash=chain(before.chain_hash, decision.encoded),
+                recorded_at_unix_ms=now,
+                business_date=date,
+            )
+        changes = [BalanceChange._make(change) for change in draft.changed()]
+        batch = Batch(decision.rows, decision.encoded, changes, decision.outbox, before, after)
+        balances_before = {account: self._balances[account] for account in draft.balances}
+        reservations_before = {key: self._reservations.get(key) for key in draft.states}
+        started = Started(decision, batch, draft.balances, balances_before, reservations_before, due)
+        self._lease = after
+        self._balances.update(draft.balances)
+        for key, state in draft.states.items():
+            self._keep(key, state if state.status == _OPEN else None)
+        self._recent.add(decision.fresh)
+        return started
+
+    def commit(self, started: Started) -> None:
+        """Write what was decided; the only step that another thread may do, one batch at a time."""
+        if started.batch.rows:
+            began_s = self._clock.monotonic_s()
+            self._store.append(started.batch)
+            self.commit_s = self._clock.monotonic_s() - began_s
+
+    def conclude(self, started: Started) -> list[Answer]:
+        """Return the answers of a batch that is committed."""
+        self.balances.update(started.balances)
+        self._outage.is_over()
+        self._recent.committed(started.decision.fresh, started.batch.after.recorded_at_unix_ms)
+        return started.decision.answers
+
+    def undo(self, started: Started) -> None:
+        """Forget a batch that was started and not committed."""
+        self._lease = started.batch.before
+        self._balances.update(started.balances_before)
+        for key, state in started.reservations_before.items():
+            self._keep(key, state)
+        self._put_back(started.due)
+        self._recent.forget(started.decision.fresh)
+
+    def settle(self, requests: Sequence[Request], failure: Exception | None = None) -> list[Answer]:
+        """Post a batch, whatever it takes: wait for the database, look ids up, begin again.
+
+        If something in it breaks the store twice, that item is found and refused alone.
+
+        Args:
+            failure: why an earlier attempt failed.
 
         Raises:
             StoreDown: the database stayed away for longer than outage_hold_s.
             LeaseLost: another writer took over.
         """
-        failure: Exception | None = None
         for _ in range(_ATTEMPTS_BEFORE_BISECTION):
             try:
-                return self._with_store(lambda look_up: self._post(requests, look_up_all=look_up))
+                return self._with_store(lambda look_up_all: self._post(requests, look_up_all), failure)
             except Unavailable:
                 raise
             except Exception as error:  # not the database's absence: something in the batch
-                failure = error
+                failure = None
+                broken = error
                 self._with_store(lambda _: self._read_books())
         if len(requests) > 1:
             half = len(requests) // 2
             return [*self.settle(requests[:half]), *self.settle(requests[half:])]
-        self._alarm_undecidable(failure)
+        self._alarm_undecidable(broken)
         return [UNDECIDABLE] * len(requests)
 
     def open_accounts(self, openings: Sequence[AccountOpening]) -> list[bool]:
@@ -146,8 +245,8 @@ class Writer:
             lambda _: self._store.open_accounts(self._lease, openings, now_unix_ms=self._now())
         )
         for (account, _, floor_fen), done in zip(openings, opened, strict=True):
-            if done and account not in self.balances:
-                self.balances[account] = new_balance(floor_fen)
+            if done and account not in self._balances:
+                self._balances[account] = self.balances[account] = new_balance(floor_fen)
         return opened
 
     def originator_numbers(self, names: Collection[str]) -> dict[str, int]:
@@ -170,69 +269,33 @@ class Writer:
         Raises:
             LeaseLost: another writer took over.
         """
-        if self.store_is_down:
+        if self._outage.ongoing:
             self._recover()
             return
         try:
             held = self._store.holds_lease(self._lease.epoch)
         except Unavailable as error:
-            self._note_outage(error)
+            self._outage.note(error)
             return
         if not held:
             raise LeaseLost("another writer took over this ledger")
 
-    def _post(self, requests: Sequence[Request], *, look_up_all: bool) -> list[Answer]:
-        now = self._now()
-        known, states = self._fetch(requests, look_up_all=look_up_all)
-        draft = Draft(self.balances, states)
-        lease = self._lease
-        date = max(self._calendar.date_of(now), lease.business_date)
-        at = Position(lease.incarnation, lease.seq, now, date)
-        due = self._take_due(now)
+    def _post(self, requests: Sequence[Request], look_up_all: bool) -> list[Answer]:
+        started = self.start(requests, self.survey(requests, look_up_all=look_up_all))
         try:
-            expiring = [expiry_of(key, expires_at) for expires_at, _, key in due]
-            decision = decide(requests, expiring, known, draft, at)
-            if decision.rows:
-                self._commit(decision, draft, now)
+            self.commit(started)
         except BaseException:
-            for item in due:
-                heapq.heappush(self._expiries, item)
+            self.undo(started)
             raise
-        for _, error in decision.undecided:
-            self._alarm_undecidable(error)
-        self.rows_of_last_batch = len(decision.rows)
-        return decision.answers
+        return self.conclude(started)
 
-    def _commit(self, decision: Decision, draft: Draft, now_unix_ms: int) -> None:
-        before = self._lease
-        after = before._replace(
-            seq=decision.rows[-1].seq,
-            chain_hash=chain(before.chain_hash, decision.encoded),
-            recorded_at_unix_ms=now_unix_ms,
-            business_date=decision.rows[-1].business_date,
-        )
-        changes = [BalanceChange._make(change) for change in draft.changed()]
-        began_s = self._clock.monotonic_s()
-        self._store.append(Batch(decision.rows, decision.encoded, changes, decision.outbox, before, after))
-        self.commit_s = self._clock.monotonic_s() - began_s
-
-        self._lease = after
-        self.balances.update(draft.balances)
-        for key, state in draft.states.items():
-            self._keep(key, state)
-        self._recent.update(decision.fresh)
-        self._recent_batches.append((now_unix_ms, decision.fresh.keys()))
-        while len(self._recent) > self._recent_ids_max:
-            self._recent_since_unix_ms, oldest = self._recent_batches.popleft()
-            for key in oldest:
-                del self._recent[key]
-
-    def _keep(self, key: Key, state: TransferState) -> None:
-        if state.status == Status.OPEN:
+    def _keep(self, key: Key, state: TransferState | None) -> None:
+        """Remember an open reservation; None = it is none, or not any more."""
+        if state is None:
+            self._reservations.pop(key, None)
+        elif state != self._reservations.get(key):
             self._reservations[key] = state
             heapq.heappush(self._expiries, (state.expires_at_unix_ms, state.seq, key))
-        else:
-            self._reservations.pop(key, None)
 
     def _take_due(self, now_unix_ms: int) -> list[_Expiry]:
         """Take the open reservations whose time is over."""
@@ -243,35 +306,19 @@ class Writer:
                 due.append(item)
         return due
 
-    def _fetch(
-        self, requests: Sequence[Request], *, look_up_all: bool
-    ) -> tuple[dict[Key, Known], Mapping[Key, TransferState]]:
-        """Learn all that deciding needs: answers of ids in the journal, and what their targets became."""
-        recent = self._recent
-        since = self._recent_since_unix_ms
-        known: dict[Key, Known] = {}
-        unsure: list[Key] = []
-        of_interest: set[Key] = set()
-        for request in requests:
-            key = request.originator, request.transfer_id
-            first = recent.get(key)
-            if first is not None:
-                known[key] = first
-            elif look_up_all or made_at_unix_ms(request.transfer_id) < since:
-                unsure.append(key)  # a newer id is in memory or new; the primary key makes sure
-            if request.verb == Verb.RESERVE:
-                of_interest.add(key)
-            elif request.target_id:
-                of_interest.add((request.target_originator, request.target_id))
-        if unsure:
-            rows = self._store.find(_well_formed(unsure))
-            for key, row in rows.items():
-                known[key] = row.request_hash, answer_of(row)
-        of_interest -= self._reservations.keys()
-        if not of_interest:
+    def _put_back(self, due: Sequence[_Expiry]) -> None:
+        for item in due:
+            heapq.heappush(self._expiries, item)
+
+    def _fetch(self, survey: Survey) -> tuple[Mapping[Key, Known], Mapping[Key, TransferState]]:
+        """Look up what is not in memory: answers of ids in the journal, what their targets became."""
+        known = survey.known
+        if survey.unsure:
+            found = self._store.find(survey.unsure)
+            known = known | {key: (row.request_hash, answer_of(row)) for key, row in found.items()}
+        if not survey.of_interest:
             return known, self._reservations
-        found = self._store.find_states(_well_formed(of_interest))
-        return known, ChainMap(found, self._reservations)
+        return known, ChainMap(self._store.find_states(survey.of_interest), self._reservations)
 
     def _read_books(self) -> None:
         """Take over what the database says; it is right and we may not be."""
@@ -279,59 +326,39 @@ class Writer:
         if self._lease.epoch and snapshot.lease.epoch != self._lease.epoch:
             raise LeaseLost("another writer took over this ledger")
         self._lease = snapshot.lease
-        self.balances = snapshot.balances
+        self._balances = snapshot.balances
+        self.balances = dict(snapshot.balances)
         self._reservations = snapshot.open_reservations
         self._expiries = [(s.expires_at_unix_ms, s.seq, key) for key, s in self._reservations.items()]
         heapq.heapify(self._expiries)
 
-    def _with_store(self, action: Callable[[bool], T]) -> T:
+    def _with_store(self, action: Callable[[bool], T], failure: Exception | None = None) -> T:
         """Do what needs the database; wait for it and begin again when it fails.
 
         The action's argument tells whether all ids must be looked up: something may have been written.
         """
-        look_up_all = False
+        if self._outage.ongoing and failure is None and not self._recover():
+            failure = StoreDown("the ledger's database has not answered since it failed")
+        look_up_all = failure is not None
         duplicates = 0
         while True:
+            if isinstance(failure, LeaseLost):
+                raise failure
+            if isinstance(failure, Unavailable):
+                self._outage.wait(failure, self._recover)
             try:
                 result = action(look_up_all)
-            except LeaseLost:
-                raise
-            except DuplicateKey:
+            except DuplicateKey as error:
                 duplicates += 1
                 if duplicates > _DUPLICATES_MAX:
                     raise
-                look_up_all = True
+                failure = error
             except Unavailable as error:
-                look_up_all = True
-                self._wait_for_store(error)
+                failure = error
             else:
-                self._outage_since_s = None
+                self._outage.is_over()
                 return result
-
-    def _wait_for_store(self, error: Unavailable) -> None:
-        """Return when the database takes writes again.
-
-        Raises:
-            StoreDown: it did not within outage_hold_s of its first failure.
-        """
-        since_s = self._note_outage(error)
-        retry_s = _RETRY_FIRST_S
-        while True:
-            if self.gave_up or self._clock.monotonic_s() - since_s >= self._outage_hold_s:
-                self.gave_up = True
-                raise StoreDown(str(error)) from error
-            self._clock.sleep(retry_s)
-            retry_s = min(retry_s * 2, _RETRY_MAX_S)
-            if self._recover():
-                return
-
-    def _note_outage(self, error: Unavailable) -> float:
-        self.store_is_down = True
-        if self._outage_since_s is None:
-            self._outage_since_s = self._clock.monotonic_s()
-            evidence = {"why": str(error), "holder": self._holder}
-            self._observer.alarm("ledger.store_down", "critical", "ledger", evidence)
-        return self._outage_since_s
+            look_up_all = True
 
     def _recover(self) -> bool:
         try:
@@ -340,9 +367,9 @@ class Writer:
             self._read_books()
         except LeaseLost:
             raise
-        except Unavailable:
+        except (Unavailable, Misconfigured):
             return False
-        self.store_is_down = self.gave_up = False
+        self._outage.answers_again()
         return True
 
     def _now(self) -> int:
@@ -357,15 +384,6 @@ class Writer:
     def _alarm_undecidable(self, error: Exception | None) -> None:
         evidence = {"error": type(error).__name__, "why": str(error)}
         self._observer.alarm("ledger.undecidable", "serious", "ledger", evidence)
-
-
-def refusals_of(answers: Sequence[Answer]) -> dict[int, int]:
-    """Count answers by refusal."""
-    counts: dict[int, int] = {}
-    for answer in answers:
-        if answer.refusal != Refusal.NONE:
-            counts[answer.refusal] = counts.get(answer.refusal, 0) + 1
-    return counts
 
 
 def _well_formed(keys: Collection[Key]) -> list[Key]:
