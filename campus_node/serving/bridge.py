@@ -7,8 +7,10 @@ from typing import TypeVar
 
 from campus_node.ledger.engine import Delivery
 from federation.errors import Unavailable
+from federation.transfer import Answer
 
 T = TypeVar("T")
+Reply = Callable[[Sequence[Answer] | Unavailable], None]
 
 
 class LoopDelivery:

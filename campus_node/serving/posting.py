@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Collection, Sequence
 
-from campus_node.ledger.engine import Engine, Reply
-from campus_node.serving.bridge import answer_into
+from campus_node.ledger.engine import Engine
+from campus_node.serving.bridge import Reply, answer_into
 from campus_node.serving.callers import Caller
 from campus_node.serving.metrics import NodeMetrics
 from campus_node.serving.permissions import require_items, require_names
