@@ -7,7 +7,7 @@ import typer
 
 from campus_node.cli.arguments import Directory, Limit, OperatorName, required_text, shown_instant
 from campus_node.cli.register import command, group
-from campus_node.cli.report import Column, Report, Table
+from campus_node.cli.report import Report, Table, columns_of
 from campus_node.wording import Sentence
 
 
@@ -65,8 +65,16 @@ def list_alarms(
             for each in found
         ]
     }
-    heads = ("number", "severity", "name", "subject", "times", "last seen, UTC", "acknowledged by")
-    columns = [Column(Sentence(head), "right" if head in {"number", "times"} else "left") for head in heads]
+    columns = columns_of(
+        "number",
+        "severity",
+        "name",
+        "subject",
+        "times",
+        "last seen, UTC",
+        "acknowledged by",
+        right={"number", "times"},
+    )
     return Report(content, [Table(columns, rows, Sentence("No alarm is open."))])
 
 

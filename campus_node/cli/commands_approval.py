@@ -7,7 +7,7 @@ import typer
 
 from campus_node.cli.arguments import Directory, Limit, OperatorName, shown_account, shown_instant, shown_yuan
 from campus_node.cli.register import command, group
-from campus_node.cli.report import Column, Report, Table
+from campus_node.cli.report import Report, Table, columns_of
 from campus_node.wording import Sentence
 from federation.errors import NotFound, Refused
 
@@ -65,8 +65,18 @@ def list_requests(
         ]
         for each in found
     ]
-    heads = ("id", "state", "asked by", "asked at, UTC", "kind", "debit", "credit", "yuan", "reason")
-    columns = [Column(Sentence(head), "right" if head == "yuan" else "left") for head in heads]
+    columns = columns_of(
+        "id",
+        "state",
+        "asked by",
+        "asked at, UTC",
+        "kind",
+        "debit",
+        "credit",
+        "yuan",
+        "reason",
+        right={"yuan"},
+    )
     table = Table(columns, rows, Sentence("Nothing waits for approval."))
     return Report({"approvals": [_as_json(each) for each in found]}, [table])
 

@@ -7,7 +7,7 @@ import typer
 
 from campus_node.cli.arguments import Directory, Limit, shown_instant
 from campus_node.cli.register import command, group
-from campus_node.cli.report import Column, Report, Table
+from campus_node.cli.report import Report, Table, columns_of
 from campus_node.wording import Sentence
 
 
@@ -61,8 +61,7 @@ def list_entries(
             for e in found
         ]
     }
-    heads = ("seq", "at, UTC", "operator", "place", "action", "subject", "why")
-    columns = [Column(Sentence(head), "right" if head == "seq" else "left") for head in heads]
+    columns = columns_of("seq", "at, UTC", "operator", "place", "action", "subject", "why", right={"seq"})
     return Report(content, [Table(columns, rows, Sentence("The audit trail is empty."))])
 
 

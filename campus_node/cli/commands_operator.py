@@ -9,7 +9,7 @@ import typer
 
 from campus_node.cli.arguments import Directory, Why, required_text, shown_instant
 from campus_node.cli.register import command, group
-from campus_node.cli.report import Column, Report, Table
+from campus_node.cli.report import Report, Table, columns_of
 from campus_node.wording import Sentence
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def list_operators(directory: Directory = Path()) -> Report:
             for each in everybody
         ]
     }
-    columns = [Column(Sentence(head)) for head in ("operator", "name", "roles", "enrolled, UTC", "state")]
+    columns = columns_of("operator", "name", "roles", "enrolled, UTC", "state")
     return Report(
         content, [Table(columns, rows, Sentence("Nobody is enrolled yet: campus operator add NAME"))]
     )

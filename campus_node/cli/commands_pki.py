@@ -8,7 +8,7 @@ import typer
 
 from campus_node.cli.arguments import Directory, parse_machine
 from campus_node.cli.register import command, group
-from campus_node.cli.report import Column, Report, Table
+from campus_node.cli.report import Column, Report, Table, columns_of
 from campus_node.wording import Sentence
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def show(
         "authorities": {name: describe(certificate) for name, certificate in authorities},
         "leaves": [{**describe(each.certificate), "revoked": each.revoked is not None} for each in issued],
     }
-    columns = [Column(Sentence(head)) for head in ("certificate", "until", "state", "serial")]
+    columns = columns_of("certificate", "until", "state", "serial")
     return Report(content, [Table(columns, rows_shown)])
 
 

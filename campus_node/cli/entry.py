@@ -12,7 +12,7 @@ from rich.text import Text
 
 from campus_node.cli.everywhere import Everywhere, take_everywhere
 from campus_node.cli.language import language_of
-from campus_node.cli.report import Report, json_line, show
+from campus_node.cli.report import Report, console_for_people, json_line, show
 from campus_node.cli.tree import command_tree
 from campus_node.cli.usage import WrongUsage, usage_sentence
 from campus_node.wording import Sentence
@@ -40,6 +40,15 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # whoever reads our output has seen enough
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
         return HOLDS_NOT
+    except OSError as error:
+        reason = error.strerror or str(error)
+        sentence = Sentence("{path}: {reason}", path=error.filename or "", reason=reason)
+        return _complain(
+            Everywhere(everywhere.as_json, None, everywhere.language),
+            type(error).__name__,
+            sentence,
+            HOLDS_NOT,
+        )
 
 
 def _run(everywhere: Everywhere, arguments: list[str]) -> int:
@@ -64,13 +73,6 @@ def _run(everywhere: Everywhere, arguments: list[str]) -> int:
         return INTERRUPTED
     except CampusCardError as error:
         return _complain_of(everywhere, error)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        sentence = Sentence(
-            "{path}: {reason}", path=error.filename or "", reason=error.strerror or str(error)
-        )
-        return _complain(everywhere, type(error).__name__, sentence, HOLDS_NOT)
     if isinstance(outcome, Report):
         return _finish(everywhere, outcome)
     if not arguments:
@@ -86,7 +88,7 @@ def _finish(everywhere: Everywhere, report: Report) -> int:
     if everywhere.as_json:
         sys.stdout.write(line + "\n")
     else:
-        show(report, Console(), everywhere.language)
+        show(report, console_for_people(), everywhere.language)
     sys.stdout.flush()
     return code
 

@@ -53,6 +53,8 @@ def take_everywhere(arguments: list[str], spoken: Language) -> tuple[Everywhere,
                 raise WrongUsage(Sentence("{name} needs a value", name=name))
             if name == "--json-file":
                 json_file = Path(chosen)
+                if not json_file.absolute().parent.is_dir():  # told before anything is done
+                    raise WrongUsage(Sentence("--json-file {path}: there is no such directory", path=chosen))
                 continue
             known = language_named(chosen)
             if known is None:

@@ -71,6 +71,8 @@ def _parts(command: Any, context: Any, language: Language) -> Iterator[Any]:
         if p.param_type_name == "option" and p.name != "help"
     ]
     everywhere = [(name, language.say(sentence)) for name, sentence in TOLD.items()]
+    if context.parent is None:
+        own.append(("--version", language.say(Sentence("show the version"))))
     yield _pairs(iter([*own, *everywhere]))
     commands: Mapping[str, Any] = getattr(command, "commands", {})
     if commands:

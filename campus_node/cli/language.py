@@ -6,9 +6,10 @@ from typing import Final
 
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_messages import MESSAGES
+from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.wording import Sentence
 
-CATALOGUE: Final[Mapping[str, str]] = HELP | MESSAGES
+CATALOGUE: Final[Mapping[str, str]] = HELP | MESSAGES | SETTINGS
 
 
 class Language(StrEnum):

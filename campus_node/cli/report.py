@@ -1,9 +1,10 @@
 """What a command has to tell: for people as sentences and tables, for scripts as one JSON object."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -14,7 +15,8 @@ from rich.text import Text
 from campus_node.cli.language import Language
 from campus_node.wording import Sentence
 
-PIPE_COLUMNS = 200  # nobody's terminal: wide enough that nothing wraps
+_PIPE_COLUMNS: Final = 300  # nobody's terminal: wide enough that nothing wraps
+_UNBOUNDED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Column:
 
     head: Sentence
     align: Literal["left", "right"] = "left"
+
+
+def columns_of(*heads: str, right: Collection[str] = ()) -> list[Column]:
+    """Return columns with these titles; those named in `right` are of numbers."""
+    return [Column(Sentence(head), "right" if head in right else "left") for head in heads]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,14 @@ class Report:
     holds: bool = True
 
 
+def console_for_people() -> Console:
+    """Return what writes to standard output: as wide as the terminal, and wide where there is none."""
+    console = Console(highlight=False)
+    if console.is_terminal or "COLUMNS" in os.environ:
+        return console
+    return Console(highlight=False, width=_PIPE_COLUMNS)
+
+
 def json_line(content: Mapping[str, object]) -> str:
     """Return the object on one line; `_fen` stay integers, text stays readable."""
     return json.dumps(content, ensure_ascii=False, default=str)
@@ -61,10 +76,10 @@ def json_line(content: Mapping[str, object]) -> str:
 
 def show(report: Report, console: Console, language: Language) -> None:
     """Write a report for people."""
-    width = console.width if console.is_terminal else max(console.width, PIPE_COLUMNS)
+    width = console.width
     for part in report.shown:
         if isinstance(part, Table):
-            console.print(_renderable(part, console, language, width), width=width)
+            console.print(_renderable(part, console, language, width))
         else:
             console.print(Text(language.say(part)), soft_wrap=True)
 
@@ -74,12 +89,12 @@ def _renderable(table: Table, console: Console, language: Language, width: int) 
         return Text(language.say(table.empty), style="dim")
     heads = [language.say(column.head) for column in table.columns]
     rows = [[language.say(cell) for cell in row] for row in table.rows]
-    whole = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    whole = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
     for head, column in zip(heads, table.columns, strict=True):
         whole.add_column(Text(head), justify=column.align, no_wrap=True)
     for row in rows:
         whole.add_row(*map(Text, row))
-    if Measurement.get(console, console.options.update(width=10_000), whole).maximum <= width:
+    if Measurement.get(console, console.options.update(width=_UNBOUNDED), whole).maximum <= width:
         return whole
     blocks = RichTable.grid(padding=(0, 1))
     blocks.add_column(style="bold", no_wrap=True)

@@ -6,9 +6,7 @@ from typing import Any, Final
 from campus_node.wording import Sentence
 
 _COMMAND: Final = re.compile(r"No such command '(?P<name>.*?)'\.(?: Did you mean (?P<near>.*)\?)?")
-_EXTRA: Final = re.compile(
-    r"Got unexpected extra arguments? ?\((?P<extra>.*)\)|Got unexpected extra .*\((?P<more>.*)\)"
-)
+_EXTRA: Final = re.compile(r"Got unexpected extra argument.* \((?P<extra>.*)\)")
 _VALUE: Final = re.compile(r"Option '(?P<name>.*)' requires an argument\.")
 _FLAG: Final = re.compile(r"Option '(?P<name>.*)' does not take a value\.")
 
@@ -64,11 +62,11 @@ def _wrong_value(parameter: Any, name: str, message: str) -> Sentence:
 def _by_text(message: str) -> Sentence:
     if match := _COMMAND.fullmatch(message):
         if match["near"]:
-            near = match["near"].replace("'", "")
+            near = match["near"].replace("'", "").partition(",")[0]
             return Sentence("there is no command {name}. Did you mean {near}?", name=match["name"], near=near)
         return Sentence("there is no command {name}", name=match["name"])
     if match := _EXTRA.fullmatch(message):
-        return Sentence("too many arguments: {extra}", extra=match["extra"] or match["more"])
+        return Sentence("too many arguments: {extra}", extra=match["extra"])
     if match := _VALUE.fullmatch(message):
         return Sentence("{name} needs a value", name=match["name"])
     if match := _FLAG.fullmatch(message):
