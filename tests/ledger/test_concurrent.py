@@ -11,19 +11,20 @@ from collections.abc import Sequence
 
 import pytest
 
-from campus_node.ledger.engine import Engine
+from campus_node.ledger.chart import Kind
+from campus_node.ledger.engine import Engine, EngineLimits
 from campus_node.ledger.model import Model, asked
 from campus_node.ledger.proof import check, verify_chain
-from federation.clock import SystemClock
+from federation.clock import SystemClock, VirtualClock
 from federation.errors import Unavailable
 from federation.ids import TransferIds
 from federation.transfer import Answer, Refusal, Request, Verb
 from hil_rig.faults import Counted, FaultPlan, What
 from tests.ledger.books import CALENDAR
-from tests.ledger.engine_books import Database, differences, opened, post
+from tests.ledger.engine_books import Database, differences, open_account, opened, post
 from tests.ledger.faulty_connections import LEDGER
 from tests.ledger.machine import BANK, FIRST, LI, WANG, Place, lunch
-from tests.ledger.script import Columns
+from tests.ledger.script import STARTED_AT_UNIX_MS, Columns
 from tests.soak import size
 
 CALLERS = 4
@@ -166,7 +167,39 @@ def replayed(rows: Sequence[Columns], sent: Sequence[Request]) -> Model:
             else:
                 content = [r for r in by_key[row[2:4]] if r.made_at_unix_ms == made_at_unix_ms]
                 model.post(content[0], recorded_at_unix_ms)
+        assert len(model.rows) >= int(str(row[0])), f"the model has no reason for row {row[0]} yet"
         predicted = model.rows[int(str(row[0])) - 1].columns
         assert row == predicted, f"row {row[0]}: {differences(row, predicted)}"
     assert len(model.rows) == len(rows)
     return model
+
+
+class HurriedClock(VirtualClock):
+    """A clock on which seven seconds pass each time somebody looks."""
+
+    def unix_ms(self) -> int:
+        self.advance(7_000)
+        return super().unix_ms()
+
+
+def test_a_reservation_that_was_decided_twice_lapses_at_its_second_time(place: Place) -> None:
+    clock = HurriedClock(STARTED_AT_UNIX_MS)
+    store = place.open_store()
+    limits = EngineLimits(recent_ids_max=1)
+    engine = opened(Engine(store, clock, CALENDAR, holder="a test", limits=limits))
+    for opening in FIRST:
+        open_account(engine, opening)
+    tomorrow = TransferIds(
+        VirtualClock(STARTED_AT_UNIX_MS + 86_400_000)
+    ).next()  # looks too new to be looked up
+    load = lunch(1, BANK, LI, Kind.LOAD)._replace(transfer_id=tomorrow)
+    reserve = lunch(2)._replace(verb=int(Verb.RESERVE), valid_for_ms=60_000)
+    post(engine, [load])
+    post(engine, [lunch(3, BANK, LI, Kind.LOAD), lunch(4, BANK, LI, Kind.LOAD)])
+    post(engine, [reserve, load])
+    database = Database(place.url)
+    while database.rows()[-1][4] != Verb.EXPIRE:
+        engine.step()
+    replayed(database.rows(), [load, reserve, lunch(3, BANK, LI, Kind.LOAD), lunch(4, BANK, LI, Kind.LOAD)])
+    store.close()
+    database.close()
