@@ -6,13 +6,14 @@ import json
 import shutil
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from bench import harness
-from bench.harness import BenchBroken
+from bench.harness import Bench, BenchBroken
 from bench.plot import draw
 from bench.reference import work_directory
 from bench.report import TerminalReport
@@ -48,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, quick: bool, rounds: int | None, report: TerminalReport) -> dict[str, object]:
-    module, _, attribute = BENCHES[name].partition(":")
-    make = getattr(importlib.import_module(module), attribute)
+    make = _load(name)
     rounds = rounds or (harness.ROUNDS_QUICK if quick else harness.ROUNDS)
     directory = work_directory()
     try:
@@ -63,6 +63,13 @@ def _run(name: str, quick: bool, rounds: int | None, report: TerminalReport) -> 
     picture = draw(name, figures, outcome, stem.with_name(stem.name + ".png"))
     report.finished(name, figures, picture)
     return outcome
+
+
+def _load(name: str) -> Callable[..., AbstractContextManager[Bench]]:
+    """Import a benchmark only when it is asked for."""
+    module, _, attribute = BENCHES[name].partition(":")
+    made: Callable[..., AbstractContextManager[Bench]] = getattr(importlib.import_module(module), attribute)
+    return made
 
 
 def _positive(text: str) -> int:

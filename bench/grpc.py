@@ -5,12 +5,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
 
-from bench import reference
 from bench.grpc_client import STREAM_BATCHES, UNARY_CALLERS
 from bench.harness import Report, Row, Sample
 from bench.load import GROUP_ITEMS, MERCHANTS
 from bench.node_process import EchoProcess, NodeProcess, run_client
-from bench.reference import PostgresServer
+from bench.reference import Reference
 from bench.soundness import require_sound
 from campus_node.database.connect import connect
 
@@ -36,8 +35,7 @@ class GrpcBench:
         self._report = report
         self._run_s = 2.0 if quick else 10.0
         self._cards = 5_000 if quick else 100_000
-        self._scale = reference.SCALE_QUICK if quick else reference.SCALE
-        self._server = PostgresServer(directory)
+        self._reference = Reference(directory, quick=quick)
         self._stack = ExitStack()
         self._acknowledged = 0
 
@@ -51,21 +49,20 @@ class GrpcBench:
         self._stack.close()
 
     def _prepare(self) -> None:
-        server = self._stack.enter_context(self._server)
-        self._report.step(f"pgbench: {self._scale * 100_000:,} accounts")
-        server.fill_reference(self._scale)
-        server.create_database("campus")
-        self._node = self._stack.enter_context(NodeProcess(self._directory / "campus", server.url("campus")))
+        self._report.step(f"pgbench: scale {self._reference.scale}")
+        self._stack.enter_context(self._reference)
+        database = self._reference.create_database("campus")
+        self._node = self._stack.enter_context(NodeProcess(self._directory / "campus", database))
         self._database = connect(self._node.database_url)
         self._stack.callback(self._database.dispose)
         self._report.step(f"node: {self._cards:,} cards opened and funded over the wire")
         self._acknowledged += int(run_client(self._node.target, "fill", cards=self._cards)["items"])
-        server.vacuum("campus")
+        self._reference.settle("campus")
 
     def run_round(self) -> Mapping[str, Sample]:
         """Run each row between its references."""
         self._report.step("pgbench TPC-B")
-        tpcb = self._server.tpcb_per_s(self._run_s)
+        tpcb = self._reference.tpcb_per_s(self._run_s)
         self._report.step("stream, 256 a message")
         stream = self._run("stream")
         with EchoProcess(self._node.campus.path, self._node.target.name) as echo:
@@ -91,10 +88,7 @@ class GrpcBench:
     def describe(self) -> Mapping[str, object]:
         """Tell versions, settings and sizes."""
         return {
-            "postgresql": self._server.version,
-            "postgresql_settings": dict(reference.SETTINGS),
-            "filesystem": reference.filesystem_of(self._directory),
-            "tpcb_scale": self._scale,
+            **self._reference.describe(),
             "cards": self._cards,
             "merchants": MERCHANTS,
             "items_a_message": GROUP_ITEMS,

@@ -8,11 +8,10 @@ from typing import Final, Self
 import psutil
 from sqlalchemy import Engine as Database
 
-from bench import reference
 from bench.harness import BenchBroken, Report, Row, Sample
 from bench.load import GROUP_ITEMS, MERCHANTS, Books, Population, Posted, as_recollected
 from bench.node_process import node_memory_mb
-from bench.reference import PostgresServer
+from bench.reference import Reference, cpu_s
 from bench.soundness import require_sound
 from campus_node.database.connect import connect
 from campus_node.database.migrate import upgrade
@@ -32,7 +31,7 @@ NODE_ACCOUNTS: Final = 100_000
 
 
 class LedgerBench:
-    """The engine with default limits; two groups of 256 are under way, so that every commit holds one.
+    """The engine with default limits; three groups of 256 are under way, a commit holds one.
 
     Args:
         directory: an empty directory on a disk.
@@ -49,10 +48,10 @@ class LedgerBench:
         self._run_s = 2.0 if quick else 10.0
         self._cards = 20_000 if quick else 1_000_000
         self._cards_sqlite = 20_000 if quick else 100_000
-        self._scale = reference.SCALE_QUICK if quick else reference.SCALE
         self._stack = ExitStack()
-        self._server = PostgresServer(directory)
+        self._reference = Reference(directory, quick=quick)
         self._nodes = 0
+        self._items_a_commit: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -64,30 +63,27 @@ class LedgerBench:
         self._stack.close()
 
     def _prepare(self) -> None:
-        server = self._stack.enter_context(self._server)
-        self._report.step(f"pgbench: {self._scale * 100_000:,} accounts")
-        server.fill_reference(self._scale)
+        self._report.step(f"pgbench: scale {self._reference.scale}")
+        self._stack.enter_context(self._reference)
 
         self._report.step(f"PostgreSQL: {self._cards:,} cards opened and funded through the engine")
-        dsn = server.create_database("campus")
-        self._postgres_url = server.url("campus")
-        upgrade(self._postgres_url)
+        dsn = self._reference.create_database("campus")
+        upgrade(dsn)
         self._postgres = Books(lambda: PostgresStore(dsn), Population(self._cards))
         self._stack.callback(self._postgres.close)
         self._postgres.fill()
-        server.vacuum("campus")  # as pgbench does after filling its own tables
+        self._reference.settle("campus")
 
         self._report.step(f"SQLite: {self._cards_sqlite:,} cards opened and funded through the engine")
         path = self._directory / "ledger.sqlite"
-        self._sqlite_url = f"sqlite:///{path}"
-        upgrade(self._sqlite_url)
+        upgrade(f"sqlite:///{path}")
         self._sqlite = Books(lambda: SqliteStore(path), Population(self._cards_sqlite))
         self._stack.callback(self._sqlite.close)
         self._sqlite.fill()
         self._ledgers: list[tuple[str, Books, Database]] = []
         for name, books, url in (
-            ("PostgreSQL", self._postgres, self._postgres_url),
-            ("SQLite", self._sqlite, self._sqlite_url),
+            ("PostgreSQL", self._postgres, dsn),
+            ("SQLite", self._sqlite, f"sqlite:///{path}"),
         ):
             database = connect(url)
             self._stack.callback(database.dispose)
@@ -96,13 +92,13 @@ class LedgerBench:
     def run_round(self) -> Mapping[str, Sample]:
         """Run the reference, then every row beside it."""
         self._report.step("pgbench TPC-B")
-        tpcb = self._server.tpcb_per_s(self._run_s)
+        tpcb = self._reference.tpcb_per_s(self._run_s)
 
         self._report.step("PostgreSQL, uniform")
         ours = psutil.Process()
-        before_s, server_before_s = cpu_s(ours), self._server.cpu_s()
+        before_s, server_before_s = cpu_s(ours), self._reference.cpu_s()
         uniform = self._postgres.post_purchases(self._run_s)
-        ours_s, server_s = cpu_s(ours) - before_s, self._server.cpu_s() - server_before_s
+        ours_s, server_s = cpu_s(ours) - before_s, self._reference.cpu_s() - server_before_s
 
         self._report.step("PostgreSQL, one hot merchant")
         hot = self._postgres.post_purchases(self._run_s, hot=True)
@@ -112,6 +108,8 @@ class LedgerBench:
         self._report.step("SQLite, uniform")
         sqlite = self._sqlite.post_purchases(self._run_s)
 
+        for name, posted in (("postgresql", uniform), ("sqlite", sqlite)):
+            self._items_a_commit[name] = round(posted.items / posted.commits, 1)
         samples = {
             "ledger.postgresql": Sample(uniform.per_s, tpcb),
             "ledger.sqlite": Sample(sqlite.per_s, tpcb),
@@ -144,19 +142,11 @@ class LedgerBench:
     def describe(self) -> Mapping[str, object]:
         """Tell versions, settings and sizes."""
         return {
-            "postgresql": self._server.version,
-            "postgresql_settings": dict(reference.SETTINGS),
-            "filesystem": reference.filesystem_of(self._directory),
-            "tpcb_scale": self._scale,
+            **self._reference.describe(),
             "cards_postgresql": self._cards,
             "cards_sqlite": self._cards_sqlite,
             "merchants": MERCHANTS,
-            "items_a_commit": GROUP_ITEMS,
+            "items_a_group": GROUP_ITEMS,
+            "items_a_commit": self._items_a_commit,
             "seconds_a_run": self._run_s,
         }
-
-
-def cpu_s(process: psutil.Process) -> float:
-    """Return the CPU time that a process has used so far."""
-    times = process.cpu_times()
-    return float(times.user + times.system)

@@ -61,7 +61,7 @@ class NodeProcess:
         now = self._clock.unix_ms()
         settings = self.campus.create(NewCampus(CAMPUS, database=self._database), now)
         self.database_url = self.campus.database_url(settings)
-        self._name = f"node-1.{settings.domain}"
+        self._name = settings.domain
         pki = self.campus.pki(settings)
         for role in (Role.NODE, Role.GATEWAY):
             pki.issue(Identity(CAMPUS, role, "bench"), now)
