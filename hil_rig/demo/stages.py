@@ -80,7 +80,7 @@ class StartNodes:
 class LoadMoney:
     """Open everybody's account and bring money to it."""
 
-    amount_fen: int = 20_000
+    amount_fen: int = 40_000  # a few people run out of money before they are done
 
     def run(self, scene: Scene) -> None:
         scene.screen.stage(
@@ -108,11 +108,11 @@ class PayAtOnce:
         kills: how many nodes are killed in a round; each must cut off at least one unanswered question.
     """
 
-    payments_each: int = 30
+    payments_each: int = 60
     kills: int = 1
 
     def run(self, scene: Scene) -> None:
-        seed = scene.seed + scene.rounds
+        seed = scene.seed + scene.rounds - 1
         terminals = sum(len(campus.terminals) for campus in scene.campuses)
         scene.screen.stage(
             "Everybody pays at once: {terminals} at terminals of their own, {others} behind gateways; "
@@ -129,7 +129,12 @@ class PayAtOnce:
             total=round(expected * ACKNOWLEDGED_AT_LEAST),
             count=self.kills,
         )
-        scene.screen.stage("In the middle of it: {faults}.", faults=plan)
+        for fault in plan.faults:
+            scene.screen.event(
+                "Planned: kill -9 of the {place} after {count} acknowledged payments there.",
+                place=fault.place,
+                count=fault.nth,
+            )
         record = scene.plan(plan)
         crowds = [self._crowd(scene, campus, seed, record) for campus in scene.campuses]
         started_s = scene.clock.monotonic_s()

@@ -17,7 +17,9 @@ CHINESE: Final = {
     "mistakes included.": (
         "所有人同时消费：{terminals} 人在独立终端，{others} 人在网关之后；也包括出错的情况。"
     ),
-    "In the middle of it: {faults}.": "途中故障：{faults}。",
+    "Planned: kill -9 of the {place} after {count} acknowledged payments there.": (
+        "计划故障：{place} 确认 {count} 笔后被 kill -9。"
+    ),
     "{place}: killed while people pay; it restarts, and the tills ask on with the same ids.": (
         "{place}：在消费途中被强制杀死；正在重启，终端继续以原流水号询问。"
     ),

@@ -55,22 +55,22 @@ def small_disk(campus: RigCampus) -> Iterator[tuple[Act, Act]]:
             lambda: resource.prlimit(campus.node.pid, resource.RLIMIT_FSIZE, unlimited),
         )
         return
-    data = campus.directory / "data"
-    kept = data.with_name("data-on-the-big-disk")
+    room = campus.directory / "data"
+    kept = room.with_name("data-on-the-big-disk")
     campus.node.terminate()
-    data.rename(kept)
-    data.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(data)], check=True)
+    room.rename(kept)
+    room.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(room)], check=True)
     try:
         for file in kept.iterdir():
-            (data / file.name).write_bytes(file.read_bytes())
+            (room / file.name).write_bytes(file.read_bytes())
         campus.node.starts = 0
         campus.node.start()
-        ballast = data / "ballast"
+        ballast = room / "ballast"
 
         def fill() -> None:
             subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4k"], check=False, capture_output=True)
-            assert os.statvfs(data).f_bavail == 0, "the disk is full"
+            assert os.statvfs(room).f_bavail == 0, "the disk is full"
 
         yield fill, ballast.unlink
     finally:
@@ -78,7 +78,7 @@ def small_disk(campus: RigCampus) -> Iterator[tuple[Act, Act]]:
             campus.node.kill()
         for file in kept.iterdir():
             file.unlink()
-        subprocess.run(["umount", str(data)], check=True)
+        subprocess.run(["umount", str(room)], check=True)
 
 
 def test_a_full_disk_is_waited_out_and_nothing_is_lost(tmp_path: Path, seed: int) -> None:
