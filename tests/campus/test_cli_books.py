@@ -24,7 +24,7 @@ def _post(
 
 
 @pytest.fixture
-def open_accounts(node: object, staff: None, campus: Campus) -> None:
+def open_accounts(staff: None, node: object, campus: Campus) -> None:
     for account in ("bank/1", "online/20260001", "merchant-payable/1"):
         assert campus("ledger", "open", account, "--holder", account, *BY_BOB).code == 0
 
