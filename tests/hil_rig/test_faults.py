@@ -58,3 +58,14 @@ def test_a_plan_is_plain_tuples_that_can_be_written_down_and_cut_smaller() -> No
     plan = FaultPlan(3, (KILL_NORTH, STEP_SOUTH))
     assert all(Fault._make(tuple(fault)) == fault for fault in plan.faults)
     assert plan.without(0) == FaultPlan(3, (STEP_SOUTH,))
+
+
+def test_a_run_that_somebody_stops_withdraws_only_what_was_not_due() -> None:
+    late = KILL_NORTH._replace(nth=1_000)
+    record = FaultRecord(FaultPlan(1, (KILL_NORTH, late)))
+    record.count("north node", Counted.ACKNOWLEDGEMENT, 10)
+    record.withdraw()
+    assert record.report() == [ReportedFault("kill -9 north node", planned=1, fired=0)]
+    with pytest.raises(FaultNotFired):
+        record.demand_fired()
+    assert record.count("north node", Counted.ACKNOWLEDGEMENT, 10_000) == []
