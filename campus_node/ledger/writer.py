@@ -301,9 +301,10 @@ class Writer:
         """Take the open reservations whose time is over."""
         due = []
         while self._expiries and self._expiries[0][0] <= now_unix_ms:
-            item = heapq.heappop(self._expiries)
-            if item[2] in self._reservations:
-                due.append(item)
+            expires_at, seq, key = heapq.heappop(self._expiries)
+            state = self._reservations.get(key)  # an entry outlives a reservation that was closed, or decided anew
+            if state is not None and (state.expires_at_unix_ms, state.seq) == (expires_at, seq):
+                due.append((expires_at, seq, key))
         return due
 
     def _put_back(self, due: Sequence[_Expiry]) -> None:
