@@ -302,7 +302,7 @@ class Writer:
         due = []
         while self._expiries and self._expiries[0][0] <= now_unix_ms:
             expires_at, seq, key = heapq.heappop(self._expiries)
-            state = self._reservations.get(key)  # an entry outlives a reservation that was closed, or decided anew
+            state = self._reservations.get(key)  # entries outlive what was closed, or decided anew
             if state is not None and (state.expires_at_unix_ms, state.seq) == (expires_at, seq):
                 due.append((expires_at, seq, key))
         return due
