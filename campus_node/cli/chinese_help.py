@@ -58,7 +58,7 @@ HELP: Final[dict[str, str]] = {
     "Post one transfer by hand. Kinds that create money become a request that a second operator approves.": "手工记一笔转账。会产生资金的种类将成为申请, 由第二位操作员审批。",
     "Recompute the chain of the audit trail; fails if an entry was changed, added or removed.": "重新计算审计记录的哈希链; 若有记录被改动、增加或删除则失败。",
     "Recompute the hash chain over the whole journal. Fails if a row was changed, added or removed.": "重新计算整个日记账的哈希链。若有行被改动、增加或删除则失败。",
-    "Revoke all certificates of a machine that are in date; a running node notices within a minute.": "吊销设备所有未过期的证书; 运行中的节点一分钟内生效。",
+    "Revoke all certificates of a machine that are in date; a running node notices within seconds.": "吊销设备所有未过期的证书; 运行中的节点数秒内生效。",
     "Run the node of a campus until TERM or Ctrl-C; it answers what is under way and stops.": "运行校区节点, 直到收到 TERM 或 Ctrl-C; 先答复处理中的请求再停止。",
     "Runs and operates one campus of a federated campus-card system.": "运行并操作联盟一卡通系统中的一个校区。",
     "Say no to what another operator asked for.": "拒绝另一位操作员的申请。",

@@ -97,7 +97,7 @@ def revoke(
     ] = RevocationReason.UNSPECIFIED,
     directory: Directory = Path(),
 ) -> Report:
-    """Revoke all certificates of a machine that are in date; a running node notices within a minute."""
+    """Revoke all certificates of a machine that are in date; a running node notices within seconds."""
     from campus_node.pki.campus_pki import Reason
 
     pki, settings = _open(directory)

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from campus_node.cli import main
+from federation.clock import SystemClock
 
 START_WITHIN_S = 30
 
@@ -124,9 +124,10 @@ def node(north: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], directory: Path) -> None:
-    give_up_at = time.monotonic() + START_WITHIN_S
+    clock = SystemClock()
+    give_up_at_s = clock.monotonic_s() + START_WITHIN_S
     while not (directory / "run" / "ports.json").exists():
         said = (directory / "log" / "node.log").read_text()
         assert process.poll() is None, said
-        assert time.monotonic() < give_up_at, said
-        time.sleep(0.02)  # polls another process, which tells its readiness by a file
+        assert clock.monotonic_s() < give_up_at_s, said
+        clock.sleep(0.02)  # another process tells its readiness by a file
