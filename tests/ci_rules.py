@@ -6,10 +6,13 @@ import secrets
 from collections.abc import Generator
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]  # ships no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.soak import SOAKING
 
 SEED_VARIABLE = "CAMPUS_SEED"
+SERIAL_FOLDERS = ("tests/kill/",)  # they kill processes and fill the machine: never beside one another
 
 
 def _skips_fail() -> bool:
@@ -31,10 +34,29 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Send all serial tests to one worker, so that they never run beside each other."""
+    """Mark what starts many processes, so that `make check` leaves it out."""
     for item in items:
-        if item.get_closest_marker("serial"):
-            item.add_marker(pytest.mark.xdist_group("serial"))
+        if item.nodeid.startswith(SERIAL_FOLDERS):
+            item.add_marker(pytest.mark.serial)
+        assert item.nodeid.startswith(SERIAL_FOLDERS) or not item.get_closest_marker("serial"), (
+            f"{item.nodeid}: serial tests live in {SERIAL_FOLDERS}; the scheduler knows nothing but names"
+        )
+
+
+class SerialTestsTogether(LoadScopeScheduling):  # type: ignore[misc]  # its base has no types
+    """Gives all serial tests to one worker and every other test to whoever is free.
+
+    pytest-xdist has `--dist loadgroup` for this; version 3.8 loses the groups under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "serial" if nodeid.startswith(SERIAL_FOLDERS) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SerialTestsTogether:
+    """Schedule by our rule, whatever --dist says."""
+    return SerialTestsTogether(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

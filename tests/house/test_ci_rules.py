@@ -11,16 +11,26 @@ ROOT = Path(__file__).parents[2]
 SKIPPED = "import pytest\ndef test_it():\n    pytest.skip('no reader here')\n"
 SKIPPED_MODULE = "import pytest\npytest.importorskip('no_such_package')\n"
 HARDWARE = "import pytest\n@pytest.mark.hardware\ndef test_it():\n    pytest.skip('no bench')\n"
+MANY = """
+import os, pytest
+@pytest.mark.parametrize("turn", range(6))
+def test_it(turn, request):
+    marked = request.node.get_closest_marker("serial") is not None
+    print("worker:", os.environ["PYTEST_XDIST_WORKER"], "serial:", marked)
+"""
 SEEDED = "def test_it(seed):\n    assert False, f'got {seed}'\n"
 
 
-def run(directory: Path, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    directory: Path, text: str, *arguments: str, name: str = "test_one.py", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run one test file with nothing but the rules loaded."""
-    (directory / "test_one.py").write_text(text)
-    (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n    hardware: devices\n")
+    (directory / name).parent.mkdir(parents=True, exist_ok=True)
+    (directory / name).write_text(text)
+    (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n    hardware: devices\n    serial: alone\n")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CI", "CAMPUS_", "PYTEST_"))}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "tests.ci_rules", "-p", "no:cacheprovider", "test_one.py"],
+        [sys.executable, "-m", "pytest", "-p", "tests.ci_rules", "-p", "no:cacheprovider", name, *arguments],
         cwd=directory,
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
@@ -53,3 +63,13 @@ def test_a_random_test_tells_its_seed_and_repeats_with_it(tmp_path: Path) -> Non
     assert seed_of(run(tmp_path, SEEDED, CAMPUS_SEED="17")) == seed_of(first)
     assert seed_of(run(tmp_path, SEEDED, CAMPUS_SEED="18")) != seed_of(first)
     assert "seed: 17 (repeat with CAMPUS_SEED" in first.stdout
+
+
+@pytest.mark.parametrize(("name", "serial"), [("tests/kill/test_one.py", True), ("tests/test_one.py", False)])
+def test_serial_tests_share_one_worker_and_others_are_spread(tmp_path: Path, name: str, serial: bool) -> None:
+    done = run(tmp_path, MANY, "-n", "2", "-rP", name=name)
+    assert "6 passed" in done.stdout, done.stdout
+    seen = [line.split() for line in done.stdout.splitlines() if line.startswith("worker:")]
+    assert len(seen) == 6
+    assert len({worker for _, worker, _, _ in seen}) == (1 if serial else 2)
+    assert {marked for _, _, _, marked in seen} == {str(serial)}
