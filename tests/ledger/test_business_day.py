@@ -10,7 +10,7 @@ from campus_node.ledger.sqlite_store import SqliteStore
 from federation.business_date import BusinessCalendar
 from federation.clock import VirtualClock
 from tests.ledger.engine_books import Database, EngineBooks, open_account, opened, post
-from tests.ledger.machine import BANK, FIRST, LI, lunch
+from tests.ledger.programs import BANK, FIRST, LI, lunch
 from tests.ledger.script import Script
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -23,7 +23,8 @@ from hil_rig.faults import Counted, FaultPlan, What
 from tests.ledger.books import CALENDAR
 from tests.ledger.engine_books import Database, differences, open_account, opened, post
 from tests.ledger.faulty_connections import LEDGER
-from tests.ledger.machine import BANK, FIRST, LI, WANG, Place, lunch
+from tests.ledger.machine import Place
+from tests.ledger.programs import BANK, FIRST, LI, WANG, lunch
 from tests.ledger.script import STARTED_AT_UNIX_MS, Columns
 from tests.soak import size
 

@@ -22,7 +22,8 @@ from hil_rig.faults import Counted, Fault, What
 from tests.ledger.books import CALENDAR
 from tests.ledger.engine_books import post
 from tests.ledger.faulty_connections import LEDGER, Died
-from tests.ledger.machine import BANK, CANTEEN, LI, LedgerMachine, Place, lunch
+from tests.ledger.machine import LedgerMachine, Place
+from tests.ledger.programs import BANK, CANTEEN, LI, lunch
 from tests.ledger.script import Script, id_of
 
 TABLE = """

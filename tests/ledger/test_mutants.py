@@ -11,8 +11,9 @@ from campus_node.ledger.store import Batch, Store
 from federation.errors import OutcomeUnknown, StoreDown
 from hil_rig.faults import Counted, Fault, What
 from tests.ledger.faulty_connections import LEDGER, Died
-from tests.ledger.machine import Item, LedgerMachine
+from tests.ledger.machine import LedgerMachine
 from tests.ledger.places import SqlitePlace
+from tests.ledger.programs import Item
 
 ITEMS = [Item("post", amount_fen=100), Item("reserve", amount_fen=50), Item("confirm")]
 

@@ -11,7 +11,8 @@ from hil_rig.faults import Counted, Fault, What
 from tests.ledger.books import CALENDAR
 from tests.ledger.engine_books import opened, post
 from tests.ledger.faulty_connections import LEDGER
-from tests.ledger.machine import LI, LedgerMachine, Place, lunch
+from tests.ledger.machine import LedgerMachine, Place
+from tests.ledger.programs import LI, lunch
 
 
 def small_batches(machine: LedgerMachine) -> Engine:
