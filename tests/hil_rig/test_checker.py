@@ -6,15 +6,18 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg2
 import pytest
 
 from campus_node.database import migrate
 from campus_node.ledger.engine import Engine
+from campus_node.ledger.postgres_store import PostgresStore
 from campus_node.ledger.sqlite_store import SqliteStore
-from campus_node.ledger.store import AccountOpening
+from campus_node.ledger.store import AccountOpening, Store
 from federation.business_date import BusinessCalendar
 from federation.clock import VirtualClock
 from federation.transfer import Answer, Refusal, Request, Verb
@@ -64,13 +67,9 @@ LUNCHTIME = [
 ]
 
 
-@pytest.fixture(scope="module")
-def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the ledger of one lunchtime and the client's file, both right."""
-    directory = tmp_path_factory.mktemp("honest")
-    ledger = directory / "ledger.sqlite"
-    migrate.upgrade(f"sqlite:///{ledger}")
-    engine = Engine(SqliteStore(ledger), VirtualClock(), BusinessCalendar(), holder="test")
+def post_lunchtime(store: Store) -> list[dict[str, object]]:
+    """Post the lunchtime and return what its client keeps."""
+    engine = Engine(store, VirtualClock(), BusinessCalendar(), holder="test")
     engine.open()
     answers: list[Answer] = []
     heard: list[object] = []
@@ -114,7 +113,22 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 "short_fen": answer.short_fen,
             }
         )
-    (directory / "client.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return lines
+
+
+def write_client(directory: Path, lines: Sequence[dict[str, object]]) -> Path:
+    path = directory / "client.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the ledger of one lunchtime and the client's file, both right."""
+    directory = tmp_path_factory.mktemp("honest")
+    ledger = directory / "ledger.sqlite"
+    migrate.upgrade(f"sqlite:///{ledger}")
+    write_client(directory, post_lunchtime(SqliteStore(ledger)))
     return directory
 
 
@@ -211,11 +225,23 @@ def test_an_id_that_was_posted_twice_is_found(copy: Path) -> None:
 
 
 def change_client(copy: Path, change: Callable[[list[dict[str, Any]]], None]) -> dict[str, Any]:
-    path = copy / "client.jsonl"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.loads(line) for line in (copy / "client.jsonl").read_text().splitlines()]
     change(lines)
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_client(copy, lines)
     return found(copy)
+
+
+@pytest.mark.postgres
+def test_the_same_holds_and_is_found_on_postgresql(postgres_dsn: str, tmp_path: Path) -> None:
+    client = write_client(tmp_path, post_lunchtime(PostgresStore(postgres_dsn)))
+    good = check(postgres_dsn, [client])
+    assert good["holds"], good
+    assert (good["payments"], good["acknowledged"], good["rows"]) == (12, 9, 12)
+    with closing(psycopg2.connect(postgres_dsn)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM transfers WHERE seq = 3")
+    bad = check(postgres_dsn, [client])
+    assert bad["lost"] == 1, bad
+    assert {"gap", "chain_broken", "balance_differs"} <= bad["findings"].keys()
 
 
 def test_an_acknowledgement_of_what_was_never_posted_is_a_loss(copy: Path) -> None:
