@@ -91,9 +91,9 @@ class LedgerService(LedgerServicer):
                 require_approvable(caller.identity)
                 await self._read(lambda: require_approval(self._db, self._clock, str(approval), transfer))
                 approved = True
-        requests = await self._posting.requests(caller, (transfer,), approved=approved)
-        answers = await within_deadline(context, self._posting.ask(requests), self._limits.deadline_default_s)
-        return pb.PostResponse(answer=to_answer(answers[0], self._posting.now_unix_ms()))
+        (asked,) = await self._posting.requests(caller, (transfer,), approved=approved)
+        answer = await within_deadline(context, self._posting.ask(asked), self._limits.deadline_default_s)
+        return pb.PostResponse(answer=to_answer(answer, self._posting.now_unix_ms()))
 
     async def PostStream(  # type: ignore[override]  # noqa: N802  # gRPC takes coroutines too
         self, _requests: object, context: "Context"

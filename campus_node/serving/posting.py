@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from campus_node.ledger.engine import Engine
 from campus_node.serving.bridge import Reply, answer_into
 from campus_node.serving.callers import Caller
+from campus_node.serving.gathering import Gathering
 from campus_node.serving.metrics import NodeMetrics
 from campus_node.serving.permissions import require_items, require_names
 from campus_node.serving.wire import NamesUnknown, names_in, to_requests
@@ -32,6 +33,7 @@ class Posting:
         self._books_clock = books_clock
         self._items_max = items_max
         self._metrics = metrics
+        self._singles = Gathering(self.submit, items_max)
 
     def now_unix_ms(self) -> int:
         """The instant from which what is left of a reservation is counted."""
@@ -68,11 +70,9 @@ class Posting:
             raise
         self._metrics.asked([request.verb for request in requests])
 
-    def ask(self, requests: Sequence[Request]) -> "asyncio.Future[Sequence[Answer]]":
-        """Enqueue, and return where the answers will be."""
-        answers: asyncio.Future[Sequence[Answer]] = asyncio.get_running_loop().create_future()
-        self.submit(requests, answer_into(answers))
-        return answers
+    def ask(self, request: Request) -> "asyncio.Future[Answer]":
+        """Enqueue one request with others of this moment, and return where its answer will be."""
+        return self._singles.ask(request)
 
     async def _learn(self, caller: Caller, names: Collection[str]) -> dict[str, int]:
         own = caller.identity.originator_name
