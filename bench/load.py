@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from bench.harness import BenchBroken
 from campus_node.ledger.chart import FLOOR_NONE, AccountClass, Kind, account_number
-from campus_node.ledger.engine import Engine
+from campus_node.ledger.engine import Engine, EngineLimits
 from campus_node.ledger.observer import Unobserved
 from campus_node.ledger.store import AccountOpening, Store
 from federation.business_date import BusinessCalendar
@@ -16,11 +16,10 @@ from federation.errors import Misconfigured
 from federation.transfer import CURRENCY_CNY, Answer, Origin, Request, Verb
 
 GROUP_ITEMS: Final = 256
-OUTSTANDING: Final = 3  # one is being committed, one decided, one waits: every commit holds exactly one group
+OUTSTANDING: Final = 6  # groups under way: the engine never waits for its callers
 MERCHANTS: Final = 200
 FUNDED_FEN: Final = 500_000
 _OPENINGS_PER_CALL: Final = 10_000
-_LOADS_PER_GROUP: Final = 1_024
 _ANSWER_TIMEOUT_S: Final = 120.0
 _LOCK_TIMEOUT_S: Final = 10.0
 _POLL_S: Final = 0.05
@@ -73,8 +72,8 @@ class Population:
 
     def loads(self) -> Iterator[Group]:
         """Return the groups that put money on every card."""
-        for start in range(0, len(self.cards), _LOADS_PER_GROUP):
-            cards = self.cards[start : start + _LOADS_PER_GROUP]
+        for start in range(0, len(self.cards), GROUP_ITEMS):
+            cards = self.cards[start : start + GROUP_ITEMS]
             ids = self._ids(len(cards))
             made_at = CLOCK.unix_ms()
             yield [
@@ -140,7 +139,7 @@ class Commits(Unobserved):
 
 
 class Books:
-    """The product's engine with its default limits on one database.
+    """The product's engine on one database; a commit holds one group, everything else is as it comes.
 
     Args:
         store: makes the store; called again for every restart.
@@ -233,7 +232,14 @@ class Books:
         """Start an engine; the server frees the lock of the one before a moment after it was stopped."""
         give_up_s = CLOCK.monotonic_s() + _LOCK_TIMEOUT_S
         while True:
-            engine = Engine(self._store(), CLOCK, BusinessCalendar(), holder="bench", observer=self.commits)
+            engine = Engine(
+                self._store(),
+                CLOCK,
+                BusinessCalendar(),
+                holder="bench",
+                limits=EngineLimits(batch_items_max=GROUP_ITEMS),
+                observer=self.commits,
+            )
             try:
                 engine.start()
                 return engine
