@@ -88,9 +88,8 @@ class Breaker:
 
         class Cursor(sqlite3.Cursor):
             def execute(self, sql: str, *parameters: Any) -> "Cursor":
-                breaker.before_statement(
-                    partial(vanish, self.connection), sqlite3.OperationalError, sql, *parameters
-                )
+                gone = partial(vanish, self.connection)
+                breaker.before_statement(gone, sqlite3.OperationalError, sql, *parameters)
                 super().execute(sql, *parameters)
                 if sql == "COMMIT":
                     breaker.after_commit(gone, sqlite3.OperationalError)
