@@ -74,6 +74,7 @@ def list_alarms(
         "last seen, UTC",
         "acknowledged by",
         right={"number", "times"},
+        spare={"times", "acknowledged by"},
     )
     return Report(content, [Table(columns, rows, Sentence("No alarm is open."))])
 

@@ -76,6 +76,7 @@ def list_requests(
         "yuan",
         "reason",
         right={"yuan"},
+        spare={"asked at, UTC", "reason"},
     )
     table = Table(columns, rows, Sentence("Nothing waits for approval."))
     return Report({"approvals": [_as_json(each) for each in found]}, [table])

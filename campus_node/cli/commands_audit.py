@@ -61,7 +61,9 @@ def list_entries(
             for e in found
         ]
     }
-    columns = columns_of("seq", "at, UTC", "operator", "place", "action", "subject", "why", right={"seq"})
+    columns = columns_of(
+        "seq", "at, UTC", "operator", "place", "action", "subject", "why", right={"seq"}, spare={"place"}
+    )
     return Report(content, [Table(columns, rows, Sentence("The audit trail is empty."))])
 
 

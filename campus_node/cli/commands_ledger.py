@@ -169,12 +169,12 @@ def statement(
     columns = [
         Column(Sentence("seq"), "right"),
         Column(Sentence("recorded, UTC")),
-        Column(Sentence("verb")),
+        Column(Sentence("verb"), spare=True),
         Column(Sentence("kind")),
         Column(Sentence("other account")),
         Column(Sentence("posted, yuan"), "right"),
-        Column(Sentence("reserved, yuan"), "right"),
-        Column(Sentence("originator")),
+        Column(Sentence("reserved, yuan"), "right", spare=True),
+        Column(Sentence("originator"), spare=True),
     ]
     shown: list[Sentence | Table | str] = [
         Table(columns, rows, Sentence("Nothing has moved on this account."))

@@ -137,7 +137,9 @@ def list_operators(directory: Directory = Path()) -> Report:
             for each in everybody
         ]
     }
-    columns = columns_of("operator", "name", "roles", "enrolled, UTC", "state")
+    columns = columns_of(
+        "operator", "name", "roles", "enrolled, UTC", "state", spare={"name", "enrolled, UTC"}
+    )
     return Report(
         content, [Table(columns, rows, Sentence("Nobody is enrolled yet: campus operator add NAME"))]
     )

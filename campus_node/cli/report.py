@@ -26,20 +26,22 @@ class Column:
     Args:
         head: its title.
         align: numbers stand right.
+        spare: left out, the last one first, where the terminal is too narrow for all.
     """
 
     head: Sentence
     align: Literal["left", "right"] = "left"
+    spare: bool = False
 
 
-def columns_of(*heads: str, right: Collection[str] = ()) -> list[Column]:
-    """Return columns with these titles; those named in `right` are of numbers."""
-    return [Column(Sentence(head), "right" if head in right else "left") for head in heads]
+def columns_of(*heads: str, right: Collection[str] = (), spare: Collection[str] = ()) -> list[Column]:
+    """Return columns with these titles; see `Column` for what the other arguments choose."""
+    return [Column(Sentence(head), "right" if head in right else "left", head in spare) for head in heads]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under columns. Where the terminal is too narrow each row becomes a block of its own."""
+    """Rows under columns. Where the terminal is too narrow without spare ones, each row becomes a block."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[str | Sentence]]
@@ -89,13 +91,29 @@ def _renderable(table: Table, console: Console, language: Language, width: int) 
         return Text(language.say(table.empty), style="dim")
     heads = [language.say(column.head) for column in table.columns]
     rows = [[language.say(cell) for cell in row] for row in table.rows]
-    whole = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for head, column in zip(heads, table.columns, strict=True):
-        whole.add_column(Text(head), justify=column.align, no_wrap=True)
+    kept = list(range(len(heads)))
+    spare = [index for index in kept if table.columns[index].spare]
+    while True:
+        grid = _grid(table, heads, rows, kept)
+        if Measurement.get(console, console.options.update(width=_UNBOUNDED), grid).maximum <= width:
+            return grid
+        if not spare:
+            return _blocks(heads, rows)
+        kept.remove(spare.pop())
+
+
+def _grid(
+    table: Table, heads: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int]
+) -> RichTable:
+    grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for index in kept:
+        grid.add_column(Text(heads[index]), justify=table.columns[index].align, no_wrap=True)
     for row in rows:
-        whole.add_row(*map(Text, row))
-    if Measurement.get(console, console.options.update(width=_UNBOUNDED), whole).maximum <= width:
-        return whole
+        grid.add_row(*(Text(row[index]) for index in kept))
+    return grid
+
+
+def _blocks(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> RichTable:
     blocks = RichTable.grid(padding=(0, 1))
     blocks.add_column(style="bold", no_wrap=True)
     blocks.add_column(overflow="fold")

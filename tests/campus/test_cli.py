@@ -141,6 +141,16 @@ def test_a_table_becomes_blocks_where_the_terminal_is_narrow(
     assert max(map(len, narrow)) <= 40
 
 
+def test_spare_columns_are_left_out_before_a_table_becomes_blocks(
+    campus: Campus, staff: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "70")
+    head = campus("operator", "list").out.splitlines()[0]
+    assert "operator" in head
+    assert "state" in head
+    assert "enrolled" not in head
+
+
 def test_a_reader_that_has_seen_enough_is_no_error(north: Path) -> None:
     command = f"{sys.executable} -m campus_node.cli audit list -C {north}"
     piped = subprocess.run(
