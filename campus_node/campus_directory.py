@@ -98,7 +98,12 @@ class CampusDirectory:
 
     def write_ports(self, ports: Ports) -> None:
         """Say that the node is ready."""
-        content = {"pid": ports.pid, "grpc": ports.grpc, "metrics": ports.metrics}
+        content = {
+            "pid": ports.pid,
+            "grpc": ports.grpc,
+            "metrics": ports.metrics,
+            "born_ticks": _born_ticks(ports.pid),
+        }
         files.make_private_directory(self.ports_path.parent)
         files.write_private(self.ports_path, (json.dumps(content) + "\n").encode())
 
@@ -131,7 +136,9 @@ class CampusDirectory:
                     directory=self.path,
                 )
             ) from error
-        if not _is_alive(ports.pid):  # it was killed and could not remove the file
+        born_ticks = content.get("born_ticks")
+        if not _is_alive(ports.pid) or (born_ticks is not None and born_ticks != _born_ticks(ports.pid)):
+            # It was killed and could not remove the file; its number may be another process's by now.
             raise not_running
         return ports
 
@@ -203,6 +210,15 @@ def _settings_text(new: NewCampus, number: int) -> str:
         campus["domain"] = new.domain
     ledger = {"database": new.database} if new.database else {}
     return settings_text({"campus": campus, "ledger": ledger})
+
+
+def _born_ticks(pid: int) -> int | None:
+    """Return when a process began, in clock ticks since this machine started; None where nobody says."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(told.rpartition(")")[2].split()[19])  # proc(5): field 22; 2 ends with the bracket
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _is_alive(pid: int) -> bool:

@@ -122,7 +122,8 @@ def test_a_running_nodes_ports_are_found_until_it_stops(place: CampusDirectory) 
     ports = Ports(os.getpid(), 40001, 40002)
     place.write_ports(ports)
     assert place.ports() == ports
-    assert json.loads(place.ports_path.read_text()) == {"pid": os.getpid(), "grpc": 40001, "metrics": 40002}
+    told = json.loads(place.ports_path.read_text())
+    assert (told["pid"], told["grpc"], told["metrics"]) == (os.getpid(), 40001, 40002)
     place.remove_ports()
     with pytest.raises(Unavailable, match=rf"start it with: campus node run {place.path}"):
         place.ports()
@@ -133,6 +134,17 @@ def test_the_ports_of_a_killed_node_do_not_count(place: CampusDirectory) -> None
     child.wait()
     place.path.mkdir()
     place.write_ports(Ports(child.pid, 1, 2))
+    with pytest.raises(Unavailable, match="is not running"):
+        place.ports()
+
+
+def test_another_process_with_a_killed_nodes_number_is_not_the_node(place: CampusDirectory) -> None:
+    place.path.mkdir()
+    place.write_ports(Ports(os.getpid(), 1, 2))
+    told = json.loads(place.ports_path.read_text())
+    if told["born_ticks"] is None:
+        pytest.skip("this system does not tell when a process began")
+    place.ports_path.write_text(json.dumps(told | {"born_ticks": told["born_ticks"] - 1}))
     with pytest.raises(Unavailable, match="is not running"):
         place.ports()
 

@@ -63,6 +63,16 @@ def test_a_campus_gets_its_authority_once(campus: Campus, north: Path) -> None:
     assert "is there already: nothing was changed" in said.err
 
 
+def test_a_lost_authority_is_made_anew_by_the_root(campus: Campus, north: Path) -> None:
+    for name in ("campus.pem", "campus.key", "campus.crl.pem"):
+        (north / "pki" / name).unlink()
+    lost = campus("pki", "leaf", "terminal/0001")
+    assert (lost.code, "make one with: campus pki campus" in lost.err) == (1, True)
+    assert campus("pki", "campus", "--root", north).code == 0
+    assert campus("pki", "leaf", "terminal/0001").code == 0
+    assert campus("pki", "renew", "node/1").code == 0
+
+
 def test_a_database_of_this_release_needs_no_upgrade(campus: Campus, north: Path) -> None:
     said = campus("database", "upgrade", "--json")
     assert said.code == 0
