@@ -129,9 +129,11 @@ def besiege(campus: RigCampus, place: str, seed: int, kills: int, strike: Strike
         for fault in plan.faults:
             crowd.wait_for(fault.nth)
             strike.freeze()
-            crowd.process.wait_until_somebody_waits()
-            struck.append((fault, CLOCK.unix_ms()))
-            strike.kill()
+            try:
+                crowd.process.wait_until_somebody_waits()
+                struck.append((fault, CLOCK.unix_ms()))
+            finally:  # what is frozen would not end in order
+                strike.kill()
             strike.revive()
             crowd.wait_for_more()
         receipts = crowd.process.receipts
