@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )  # a type only: there is no such class at run time
 
 KEEPALIVE_MS: Final = 30_000
+CONNECT_MAX_MS: Final = 5_000  # gRPC gives a connection, handshake included, this "backoff" to come about
 MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 APPROVAL_KEY: Final = "approval-id"  # metadata of Post
 
@@ -138,7 +139,7 @@ class LedgerClient:
             ("grpc.keepalive_time_ms", KEEPALIVE_MS),
             ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", CONNECT_MAX_MS),
             ("grpc.max_reconnect_backoff_ms", 2_000),
             ("grpc.use_local_subchannel_pool", 1),  # two identities in one process never share a connection
         ]
