@@ -6,12 +6,10 @@ accepted, then the lease is let go.
 """
 
 import asyncio
-import gc
 import os
 import random
 import signal
 import socket
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -53,8 +51,6 @@ from federation.business_date import BusinessCalendar
 from federation.clock import Clock, SteadyClock, SystemClock
 
 SQLITE_PREFIX: Final = "sqlite:///"
-SWITCH_S: Final = 0.001  # by default the event loop and the writer would wait 5 ms for each other
-GC_THRESHOLDS: Final = (20_000, 20, 100)  # a batch makes thousands of short-lived tuples and no cycles
 LAST_WORDS_S: Final = 2.0  # for threads that only finish what they are at
 ENDED_BY_ITSELF: Final = {
     EngineState.LEASE_LOST: "another process has taken over this ledger, and only one may write. If that "
@@ -75,7 +71,6 @@ def run(directory: Path, clock: Clock | None = None) -> int:
         Misconfigured: it cannot start as things are; says what to change.
         StoreDown: its database does not answer at the start.
     """
-    sys.setswitchinterval(SWITCH_S)
     return asyncio.run(_run_until_stopped(directory, clock or SystemClock()))
 
 
@@ -90,9 +85,6 @@ async def _run_until_stopped(directory: Path, clock: Clock) -> int:
     with ExitStack() as closing:
         node = Node(campus, settings, clock, closing)
         await node.start()
-        gc.collect()
-        gc.freeze()  # what lives as long as the node is never looked at again
-        gc.set_threshold(*GC_THRESHOLDS)
         ended = asyncio.create_task(node.until_ended())
         await asyncio.wait({asyncio.create_task(asked.wait()), ended}, return_when=asyncio.FIRST_COMPLETED)
         why = ENDED_BY_ITSELF[ended.result()] if ended.done() else ""

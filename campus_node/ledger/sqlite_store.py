@@ -27,6 +27,7 @@ from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUn
 Connect = Callable[..., sqlite3.Connection]
 
 _BUSY_MS: Final = 5_000
+_CHECKPOINT_PAGES: Final = 16_000  # the same pages change in batch after batch: copy them back seldom
 _IDS_PER_QUERY: Final = 1_000
 _ROW: Final = ", ".join(COLUMNS)
 _INSERT_ROW: Final = f"INSERT INTO transfers ({_ROW}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -252,7 +253,7 @@ class SqliteStore:
                     "journal_mode = WAL",
                     "synchronous = FULL",
                     "cache_size = -65536",
-                    "wal_autocheckpoint = 4000",
+                    f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
                 ):
                     db.execute(f"PRAGMA {pragma}")
             except sqlite3.Error as error:
