@@ -35,43 +35,43 @@ def try_it(campus: Campus, attempt: Attempt) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize(
-    ("wrong", "refusal"),
-    [
-        ({"debit": LI + 77}, Refusal.UNKNOWN_ACCOUNT),
-        ({"credit": 1}, Refusal.UNKNOWN_ACCOUNT),
-        ({"debit": -5}, Refusal.MALFORMED),
-        ({"amount_fen": 0}, Refusal.AMOUNT_NOT_POSITIVE),
-        ({"amount_fen": -100}, Refusal.AMOUNT_NOT_POSITIVE),
-        ({"amount_fen": 2**63 - 1}, Refusal.AMOUNT_TOO_LARGE),
-        ({"amount_fen": 100_001}, Refusal.AMOUNT_HELD),
-        ({"amount_fen": OPENING_FEN + 1}, Refusal.INSUFFICIENT_FUNDS),
-        ({"currency": 840}, Refusal.WRONG_CURRENCY),
-        ({"debit": LI, "credit": LI}, Refusal.SAME_ACCOUNT),
-        ({"transfer_id": b"short"}, Refusal.MALFORMED),
-        ({"transfer_id": b""}, Refusal.MALFORMED),
-        ({"verb": Verb.EXPIRE}, Refusal.MALFORMED),
-        ({"verb": 99}, Refusal.MALFORMED),
-        ({"kind": 99}, Refusal.MALFORMED),
-        ({"kind": 0}, Refusal.MALFORMED),
-        ({"origin": 8}, Refusal.MALFORMED),
-        ({"valid_for_ms": 5}, Refusal.MALFORMED),
-        ({"made_at_unix_ms": -1}, Refusal.MALFORMED),
-        ({"target_id": bytes(16)}, Refusal.MALFORMED),
-        ({"target_originator": "node/1"}, Refusal.MALFORMED),
-        ({"window_id": -1}, Refusal.MALFORMED),
-        ({"verb": Verb.RESERVE}, Refusal.EXPIRY_MISSING),
-    ],
-)
-def test_a_wrong_transfer_is_refused_by_name_alone_and_in_a_batch(
-    north: Campus, wrong: dict[str, Any], refusal: Refusal
-) -> None:
+WRONG_TRANSFERS: list[tuple[dict[str, Any], Refusal]] = [
+    ({"debit": LI + 77}, Refusal.UNKNOWN_ACCOUNT),
+    ({"credit": 1}, Refusal.UNKNOWN_ACCOUNT),
+    ({"debit": -5}, Refusal.MALFORMED),
+    ({"amount_fen": 0}, Refusal.AMOUNT_NOT_POSITIVE),
+    ({"amount_fen": -100}, Refusal.AMOUNT_NOT_POSITIVE),
+    ({"amount_fen": 2**63 - 1}, Refusal.AMOUNT_TOO_LARGE),
+    ({"amount_fen": 100_001}, Refusal.AMOUNT_HELD),
+    ({"amount_fen": OPENING_FEN + 1}, Refusal.INSUFFICIENT_FUNDS),
+    ({"currency": 840}, Refusal.WRONG_CURRENCY),
+    ({"debit": LI, "credit": LI}, Refusal.SAME_ACCOUNT),
+    ({"transfer_id": b"short"}, Refusal.MALFORMED),
+    ({"transfer_id": b""}, Refusal.MALFORMED),
+    ({"verb": Verb.EXPIRE}, Refusal.MALFORMED),
+    ({"verb": 99}, Refusal.MALFORMED),
+    ({"kind": 99}, Refusal.MALFORMED),
+    ({"kind": 0}, Refusal.MALFORMED),
+    ({"origin": 8}, Refusal.MALFORMED),
+    ({"valid_for_ms": 5}, Refusal.MALFORMED),
+    ({"made_at_unix_ms": -1}, Refusal.MALFORMED),
+    ({"target_id": bytes(16)}, Refusal.MALFORMED),
+    ({"target_originator": "node/1"}, Refusal.MALFORMED),
+    ({"window_id": -1}, Refusal.MALFORMED),
+    ({"verb": Verb.RESERVE}, Refusal.EXPIRY_MISSING),
+]
+
+
+def test_a_wrong_transfer_is_refused_by_name_alone_and_in_a_batch(north: Campus) -> None:
     async def attempt(served: Served) -> None:
         async with served.client() as client, client.stream() as stream:
-            alone = await client.post(north.purchase(**wrong))
-            assert alone.refusal_name == refusal.name
-            refused = north.purchase(**wrong)
-            assert [each.refusal_name for each in await stream.post([refused, refused])] == [refusal.name] * 2
+            for wrong, refusal in WRONG_TRANSFERS:
+                alone = await client.post(north.purchase(**wrong))
+                assert alone.refusal_name == refusal.name, wrong
+            batch = [north.purchase(**wrong) for wrong, _ in WRONG_TRANSFERS]
+            answers = await stream.post([*batch, *batch])
+            expected = [refusal.name for _, refusal in WRONG_TRANSFERS]
+            assert [each.refusal_name for each in answers] == [*expected, *expected]
 
     try_it(north, attempt)
 
@@ -100,14 +100,12 @@ def test_an_oversized_message_is_refused_with_advice_and_the_channel_lives(north
     try_it(north, attempt)
 
 
-@pytest.mark.parametrize("count", [0, 1025])
-def test_a_batch_of_none_or_too_many_is_told_to_be_split_and_the_stream_goes_on(
-    north: Campus, count: int
-) -> None:
+def test_a_batch_of_none_or_too_many_is_told_to_be_split_and_the_stream_goes_on(north: Campus) -> None:
     async def attempt(served: Served) -> None:
         async with served.client() as client, client.stream() as stream:
-            with pytest.raises(Unreadable, match=f"1 to 1024 transfers, this one {count}: split it"):
-                await stream.post([north.purchase() for _ in range(count)])
+            for count in (0, 1025):
+                with pytest.raises(Unreadable, match=f"1 to 1024 transfers, this one {count}: split it"):
+                    await stream.post([north.purchase() for _ in range(count)])
             assert (await stream.post([north.purchase(1, debit=LI + 5)]))[
                 0
             ].refusal == Refusal.UNKNOWN_ACCOUNT
@@ -115,9 +113,7 @@ def test_a_batch_of_none_or_too_many_is_told_to_be_split_and_the_stream_goes_on(
     try_it(north, attempt)
 
 
-@pytest.mark.parametrize(
-    ("wrong", "why"),
-    [
+ASKED_TOO_MUCH: list[tuple[dict[str, Any], str]] = [
         ({"originator": "node/1"}, "may not speak for node/1"),
         ({"originator": "terminal/other"}, "may not speak for terminal/other"),
         ({"verb": Verb.REFUND, "kind": 0, "debit": 0, "credit": 0, "target_id": bytes(16),
@@ -126,21 +122,20 @@ def test_a_batch_of_none_or_too_many_is_told_to_be_split_and_the_stream_goes_on(
         ({"kind": Kind.ADJUSTMENT}, "may ask for PURCHASE only, not ADJUSTMENT"),
         ({"fact": True}, "may not state facts"),
         ({"originator": "bank/1"}, "is not <node|gateway|terminal>/<name>"),
-    ],
-)  # fmt: skip
-def test_a_terminal_that_asks_for_more_is_refused_alone_and_in_a_batch(
-    north: Campus, wrong: dict[str, Any], why: str
-) -> None:
+]  # fmt: skip
+
+
+def test_a_terminal_that_asks_for_more_is_refused_alone_and_in_a_batch(north: Campus) -> None:
     async def attempt(served: Served) -> None:
         north.issue(Role.TERMINAL, "0001")
+        unknown = north.purchase(1, debit=LI + 5)
         async with served.client("terminal/0001") as client, client.stream() as stream:
-            with pytest.raises(NotPermitted, match=why):
-                await client.post(north.purchase(**wrong))
-            with pytest.raises(NotPermitted, match=why):
-                await stream.post([north.purchase(), north.purchase(**wrong)])
-            assert (await stream.post([north.purchase(1, debit=LI + 5)]))[
-                0
-            ].refusal == Refusal.UNKNOWN_ACCOUNT
+            for wrong, why in ASKED_TOO_MUCH:
+                with pytest.raises(NotPermitted, match=why):
+                    await client.post(north.purchase(**wrong))
+                with pytest.raises(NotPermitted, match=why):
+                    await stream.post([north.purchase(), north.purchase(**wrong)])
+                assert (await stream.post([unknown]))[0].refusal == Refusal.UNKNOWN_ACCOUNT
 
     try_it(north, attempt)
 
@@ -199,14 +194,18 @@ def test_openings_are_answered_one_by_one(north: Campus) -> None:
     try_it(north, attempt)
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [bytes(4096), b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + b"\xff" * 600, b"", bytes(range(256)) * 400],
-    ids=["zeros", "http", "broken-hello", "nothing", "noise"],
-)
-def test_garbage_on_the_port_is_dropped(north: Campus, garbage: bytes) -> None:
+GARBAGE = {
+    "zeros": bytes(4096),
+    "http": b"GET / HTTP/1.1\r\n\r\n",
+    "broken hello": b"\x16\x03\x01" + b"\xff" * 600,
+    "nothing": b"",
+    "noise": bytes(range(256)) * 400,
+}
+
+
+def test_garbage_on_the_port_is_dropped(north: Campus) -> None:
     async def attempt(served: Served) -> None:
-        for _ in range(20):
+        for garbage in list(GARBAGE.values()) * 4:
             reader, writer = await asyncio.open_connection("127.0.0.1", served.grpc_port)
             with suppress(OSError):  # cut off while it talks, as it should be
                 writer.write(garbage)
