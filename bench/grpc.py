@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from typing import Final, Self
 
 from bench.grpc_client import STREAM_BATCHES, UNARY_CALLERS
@@ -38,6 +39,7 @@ class GrpcBench:
         self._reference = Reference(directory, quick=quick)
         self._stack = ExitStack()
         self._acknowledged = 0
+        self._latencies_ms: dict[str, list[float]] = {}
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -78,6 +80,8 @@ class GrpcBench:
     def _run(self, task: str) -> float:
         done = run_client(self._node.target, task, cards=self._cards, seconds=self._run_s)
         self._acknowledged += int(done["items"])
+        for percentile in ("p50_ms", "p99_ms"):
+            self._latencies_ms.setdefault(f"{task}_{percentile}", []).append(done[percentile])
         return done["items"] / done["seconds"]
 
     def check(self) -> None:
@@ -95,4 +99,5 @@ class GrpcBench:
             "messages_in_flight": STREAM_BATCHES,
             "unary_callers": UNARY_CALLERS,
             "seconds_a_run": self._run_s,
+            **{name: round(median(each), 1) for name, each in self._latencies_ms.items()},
         }

@@ -52,7 +52,7 @@ class LedgerBench:
         self._stack = ExitStack()
         self._reference = Reference(directory, quick=quick)
         self._nodes = 0
-        self._items_a_commit: dict[str, float] = {}
+        self._seen: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         with self._stack:
@@ -76,7 +76,7 @@ class LedgerBench:
         self._reference.settle("campus")
 
         self._report.step(f"SQLite: {self._cards_sqlite:,} cards opened and funded through the engine")
-        path = self._directory / "ledger.sqlite"
+        path = self._sqlite_file = self._directory / "ledger.sqlite"
         upgrade(f"sqlite:///{path}")
         self._sqlite = Books(lambda: SqliteStore(path), Population(self._cards_sqlite))
         self._stack.callback(self._sqlite.close)
@@ -108,8 +108,8 @@ class LedgerBench:
         self._report.step("SQLite, uniform")
         sqlite = self._sqlite.post_purchases(self._run_s)
 
-        for name, posted in (("postgresql", uniform), ("sqlite", sqlite)):
-            self._items_a_commit[name] = round(posted.items / posted.commits, 1)
+        self._seen["items_a_commit_postgresql"] = round(uniform.items / uniform.commits, 1)
+        self._seen["items_a_commit_sqlite"] = round(sqlite.items / sqlite.commits, 1)
         samples = {
             "ledger.postgresql": Sample(uniform.per_s, tpcb),
             "ledger.sqlite": Sample(sqlite.per_s, tpcb),
@@ -122,7 +122,9 @@ class LedgerBench:
             self._nodes += 1
             self._report.step(f"a node with {NODE_ACCOUNTS:,} accounts")
             directory = self._directory / f"node-{self._nodes}"
-            samples["ledger.node_memory"] = Sample(node_memory_mb(directory, NODE_ACCOUNTS))
+            empty_mb, full_mb = node_memory_mb(directory, NODE_ACCOUNTS)
+            self._seen["node_memory_empty_mb"] = round(empty_mb, 1)
+            samples["ledger.node_memory"] = Sample(full_mb)
         return samples
 
     def _repeat(self, posted: Posted) -> Posted:
@@ -141,13 +143,16 @@ class LedgerBench:
 
     def describe(self) -> Mapping[str, object]:
         """Tell versions, settings and sizes."""
+        rows = self._postgres.rows
         return {
             **self._reference.describe(),
             "cards_postgresql": self._cards,
             "cards_sqlite": self._cards_sqlite,
             "merchants": MERCHANTS,
             "items_a_group": GROUP_ITEMS,
-            "items_a_commit": self._items_a_commit,
+            "bytes_a_row_postgresql": round(self._reference.table_bytes("campus", "transfers") / rows),
+            "bytes_a_row_sqlite": round(self._sqlite_file.stat().st_size / self._sqlite.rows),
+            **self._seen,
             "seconds_a_run": self._run_s,
         }
 

@@ -179,8 +179,9 @@ def run_client(target: Target, task: str, **settings: float) -> Mapping[str, flo
     return measured
 
 
-def node_memory_mb(directory: Path, accounts: int) -> float:
-    """Return the memory of a default node (SQLite) after so many accounts were opened and funded."""
+def node_memory_mb(directory: Path, accounts: int) -> tuple[float, float]:
+    """Return the memory of a default node (SQLite), empty and with so many accounts opened and funded."""
     with NodeProcess(directory) as node:
+        empty_mb = node.memory_mb()
         run_client(node.target, "fill", cards=accounts)
-        return node.memory_mb()
+        return empty_mb, node.memory_mb()

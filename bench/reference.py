@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, Self
 
 import psutil
-import psycopg2
 
 from bench.harness import BenchBroken
 from hil_rig.postgres_server import PostgresServer, find_programs
@@ -117,15 +116,14 @@ class Reference:
             "tpcb_scale": self.scale,
         }
 
+    def table_bytes(self, database: str, table: str) -> int:
+        """Return what a table takes on disk with its indexes."""
+        return int(self._run("psql", "-AtX", "-c", f"SELECT pg_total_relation_size('{table}')",
+                             self._server.dsn(database)))  # fmt: skip
+
     def _sql(self, database: str, *statements: str) -> None:
-        connection = psycopg2.connect(self._server.dsn(database))
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
-        finally:
-            connection.close()
+        commands = [part for statement in statements for part in ("-c", statement)]
+        self._run("psql", "-qX", "-v", "ON_ERROR_STOP=1", *commands, self._server.dsn(database))
 
     def _run(self, program: str, *args: str) -> str:
         done = subprocess.run(
