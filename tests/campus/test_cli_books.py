@@ -9,6 +9,8 @@ import pytest
 
 from tests.campus.conftest import Campus
 
+pytestmark = pytest.mark.slow  # starts real processes
+
 BY_BOB = ("--operator", "bob", "--reason", "at the counter")
 GOOD = ("--kind", "load", "--debit", "bank/1", "--credit", "online/1", "--amount-fen", "5")
 

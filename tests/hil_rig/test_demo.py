@@ -18,6 +18,8 @@ from hil_rig.demo.wording import CHINESE, translator
 from hil_rig.faults import ReportedFault
 from hil_rig.processes import CAMPUS, SOURCE
 
+pytestmark = pytest.mark.slow  # starts real processes
+
 SEED = 11
 REQUIRED = {
     "seed": int,

@@ -10,6 +10,8 @@ from federation.clock import SystemClock
 from hil_rig.campus import RigCampus
 from hil_rig.processes import ProcessFailed
 
+pytestmark = pytest.mark.slow  # starts real processes
+
 
 def is_alive(pid: int) -> bool:
     try:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # starts real processes
+
 ROOT = Path(__file__).parents[2]
 SKIPPED = "import pytest\ndef test_it():\n    pytest.skip('no reader here')\n"
 SKIPPED_MODULE = "import pytest\npytest.importorskip('no_such_package')\n"

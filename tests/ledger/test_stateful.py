@@ -12,6 +12,8 @@ from tests.ledger.machine import LedgerMachine
 from tests.ledger.places import PostgresPlace, SqlitePlace
 from tests.soak import size
 
+pytestmark = pytest.mark.slow
+
 PROGRAMS = settings(
     deadline=None,
     stateful_step_count=size(25, 60),

@@ -18,6 +18,8 @@ from federation.errors import Unavailable
 from hil_rig.processes import NodeProcess, ProcessFailed
 from tests.serving.node import CANTEEN, LI, ONE_TRY, WANG, Campus, open_books
 
+pytestmark = pytest.mark.slow  # starts real processes
+
 STREAMS = 50
 BATCH = 8
 
