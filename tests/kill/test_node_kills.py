@@ -7,7 +7,7 @@ import pytest
 from tests.kill.siege import besiege, campus_in, node_strike
 from tests.soak import size
 
-KILLS = size(4, 60)
+KILLS = size(3, 60)
 
 
 def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing(tmp_path: Path, seed: int) -> None:
