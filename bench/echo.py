@@ -33,12 +33,12 @@ async def serve(directory: Path) -> None:
     """Serve until SIGTERM."""
     settings = CampusDirectory(directory).settings()
     server = make_server(settings)
-    handler = grpc.unary_unary_rpc_method_handler(
+    echo = grpc.unary_unary_rpc_method_handler(
         post,
         request_deserializer=pb.PostRequest.FromString,
         response_serializer=pb.PostResponse.SerializeToString,
     )
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Post": handler}),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Post": echo}),))
     credentials = NodeCertificate(directory, settings, SystemClock()).credentials()
     port = bind(server, "127.0.0.1:0", credentials)
     await server.start()
