@@ -3,11 +3,14 @@
 Reads only; a posting node goes on meanwhile. Both questions touch the rows they show, never all of history.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, and_, case, func, or_, select, union_all
+from sqlalchemy import BigInteger, Connection, Engine, Select, and_, case, cast, func, or_, select, union_all
 
 from campus_node.database.connect import reading
+from campus_node.ledger import links
 from campus_node.ledger.books import Balance
 from campus_node.ledger.tables import accounts, balances, batches, originators, transfers
 from federation.errors import NotFound
@@ -76,14 +79,17 @@ def statement(db: Engine, account: int, before_seq: int | None = None, limit: in
         NotFound: there is no such account.
     """
     limit = min(max(limit, 1), PAGE_LINES_MAX)
-    sides = [_side(account, before_seq, limit, paid=paid) for paid in (True, False)]
-    both = union_all(*(select(side.subquery()) for side in sides)).subquery()
-    names = select(both, originators.c.name).join_from(
-        both, originators, both.c.originator == originators.c.originator, isouter=True
-    )
     with reading(db) as connection:
         _require(connection, account)
-        rows = connection.execute(names.order_by(both.c.seq.desc()).limit(limit + 1)).all()
+        if connection.dialect.name == "sqlite":
+            lines_of = _linked(account, links.seqs_back(connection, account, before_seq, limit + 1))
+        else:
+            lines_of = _indexed(account, before_seq, limit + 1)
+        both = lines_of.subquery()
+        named = select(both, originators.c.name).join_from(
+            both, originators, both.c.originator == originators.c.originator, isouter=True
+        )
+        rows = connection.execute(named.order_by(both.c.seq.desc()).limit(limit + 1)).all()
     lines = tuple(
         StatementLine(
             seq=row.seq,
@@ -129,9 +135,12 @@ def balance_as_of(db: Engine, account: int, unix_ms: int | None = None) -> Accou
             .limit(1)
         )
         last_seq = connection.execute(last).scalar() or 0
-        since = connection.execute(_moved_since(account, last_seq)).one()
-    posted_fen = now.posted_fen - int(since.posted or 0)
-    reserved_fen = now.reserved_fen - int(since.reserved or 0)
+        if connection.dialect.name == "sqlite":
+            posted_since, reserved_since = links.moved_since(connection, account, last_seq)
+        else:
+            posted_since, reserved_since = connection.execute(_moved_since(account, last_seq)).one()
+    posted_fen = now.posted_fen - posted_since
+    reserved_fen = now.reserved_fen - reserved_since
     overdrawn_fen = max(0, now.floor_fen - posted_fen + reserved_fen)
     then = Balance(posted_fen, reserved_fen, now.floor_fen, overdrawn_fen)
     return AccountAsOf(account, holder, then, last_seq)
@@ -142,11 +151,31 @@ def id_bytes(value: str | bytes) -> bytes:
     return bytes.fromhex(value.replace("-", "")) if isinstance(value, str) else bytes(value)
 
 
-def _side(account: int, before_seq: int | None, limit: int, *, paid: bool) -> Select[tuple[int]]:
-    """Select the rows in which the account paid, or was paid, through its own index."""
+def _linked(account: int, seqs: Sequence[int]) -> Select[*tuple[Any, ...]]:
+    """Select rows of an account by their seqs, as SQLite's links tell them."""
+    return _lines(account).where(transfers.c.seq.in_(seqs))
+
+
+def _indexed(account: int, before_seq: int | None, most: int) -> Select[*tuple[Any, ...]]:
+    """Select the newest rows of an account through the index of either side."""
     t = transfers.c
-    own, other = (t.debit, t.credit) if paid else (t.credit, t.debit)
-    query = select(
+    sides = []
+    for rows_of_side in (
+        and_(t.debit == account, or_(t.posted_fen != 0, t.reserved_fen != 0)),
+        and_(t.credit == account, t.posted_fen != 0),
+    ):
+        side = _lines(account).where(rows_of_side)
+        if before_seq is not None:
+            side = side.where(t.seq < before_seq)
+        sides.append(side.order_by(t.seq.desc()).limit(most))
+    return select(union_all(*(select(side.subquery()) for side in sides)).subquery())
+
+
+def _lines(account: int) -> Select[*tuple[Any, ...]]:
+    """Select journal rows as the account sees them."""
+    t = transfers.c
+    paid = t.debit == account
+    return select(
         t.seq,
         t.transfer_id,
         t.originator,
@@ -154,31 +183,28 @@ def _side(account: int, before_seq: int | None, limit: int, *, paid: bool) -> Se
         t.kind,
         t.origin,
         t.fact,
-        (-t.posted_fen if paid else t.posted_fen).label("posted_fen"),
-        (t.reserved_fen if paid else t.reserved_fen * 0).label("reserved_fen"),
-        other.label("counterpart"),
+        case((paid, -t.posted_fen), else_=t.posted_fen).label("posted_fen"),
+        case((paid, t.reserved_fen), else_=0).label("reserved_fen"),
+        case((paid, t.credit), else_=t.debit).label("counterpart"),
         t.target_id,
         t.business_date,
         t.recorded_at_unix_ms,
         t.made_at_unix_ms,
-    ).where(own == account, or_(t.posted_fen != 0, t.reserved_fen != 0) if paid else t.posted_fen != 0)
-    if before_seq is not None:
-        query = query.where(t.seq < before_seq)
-    return query.order_by(t.seq.desc()).limit(limit + 1)
+    )
 
 
-def _moved_since(account: int, last_seq: int) -> Select[tuple[int, int]]:
+def _moved_since(account: int, last_seq: int) -> Select[int, int]:
     t = transfers.c
     paid = t.debit == account
     return select(
-        func.sum(case((paid, -t.posted_fen), else_=t.posted_fen)).label("posted"),
-        func.sum(case((paid, t.reserved_fen), else_=0)).label("reserved"),
+        cast(func.coalesce(func.sum(case((paid, -t.posted_fen), else_=t.posted_fen)), 0), BigInteger),
+        cast(func.coalesce(func.sum(case((paid, t.reserved_fen), else_=0)), 0), BigInteger),
     ).where(or_(and_(paid, t.seq > last_seq), and_(t.credit == account, t.seq > last_seq)))
 
 
 def _require(connection: Connection, account: int) -> tuple[str, Balance]:
     row = connection.execute(
-        select(accounts.c.holder, *list(balances.c)[1:])
+        select(accounts.c.holder, *(balances.c[field] for field in Balance._fields))
         .join_from(accounts, balances, accounts.c.account == balances.c.account)
         .where(accounts.c.account == account)
     ).one_or_none()

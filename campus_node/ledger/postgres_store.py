@@ -26,6 +26,7 @@ Connect = Callable[..., Connection]
 _WRITER_LOCK: Final = 0x6361_6D70  # "camp": the advisory lock of this ledger's writer
 _LOCK_WAIT_MS: Final = 3_000
 _OPTIONS: Final = "-c synchronous_commit=on -c statement_timeout=30000 -c timezone=UTC"
+_BALANCE: Final = "account, posted_fen, reserved_fen, floor_fen, overdrawn_fen"
 _ROW: Final = ", ".join(COLUMNS)
 _READ_ROW: Final = ", ".join(
     f"uuid_send(t.{name})" if name in {"transfer_id", "target_id"} else f"t.{name}" for name in COLUMNS
@@ -97,7 +98,7 @@ class PostgresStore:
         with self._transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             lease = _lease(cursor)
-            cursor.execute("SELECT account, posted_fen, reserved_fen, floor_fen, overdrawn_fen FROM balances")
+            cursor.execute(f"SELECT {_BALANCE} FROM balances")
             balances = {row[0]: Balance(*row[1:]) for row in cursor}
             cursor.execute(_OPEN_RESERVATIONS, (lease.recorded_at_unix_ms,))
             reserved_rows = map(_row, cursor)
@@ -183,7 +184,7 @@ class PostgresStore:
             )
             execute_values(
                 cursor,
-                "INSERT INTO balances VALUES %s",
+                f"INSERT INTO balances ({_BALANCE}) VALUES %s",
                 [(account, *new_balance(asked[account].floor_fen)) for (account,) in opened],
             )
             cursor.execute(

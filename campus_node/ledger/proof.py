@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from campus_node.database.connect import reading, writing
+from campus_node.ledger import links
 from campus_node.ledger.history import id_bytes
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row, chain_rows
 from campus_node.ledger.tables import accounts, balances, batches, transfers, writer
@@ -72,7 +73,8 @@ def check(db: Engine) -> list[Difference]:
     """Return everything that is not as the journal says; an empty list is a clean bill.
 
     Compares: every balance with the sum of its rows, the sum over all accounts with zero, every account with
-    its balance row, the numbering of rows with the writer's, every row's accounts with those that exist.
+    its balance row, the numbering of rows with the writer's, every row's accounts with those that exist, and
+    on SQLite every link back with the row it must lead to.
     """
     with reading(db) as connection:
         return [
@@ -80,11 +82,12 @@ def check(db: Engine) -> list[Difference]:
             *_sum_differences(connection),
             *_account_differences(connection),
             *_numbering_differences(connection),
+            *_link_differences(connection),
         ]
 
 
 def rebuild(db: Engine) -> list[Difference]:
-    """Write every balance anew from the journal, in one commit; return what was wrong before.
+    """Write every balance and link anew from the journal, in one commit; return what was wrong before.
 
     The caller holds the writer's lease, so that nobody posts meanwhile.
     """
@@ -106,6 +109,9 @@ def rebuild(db: Engine) -> list[Difference]:
         ]
         if new:
             connection.execute(changed, new)
+        wrong += _link_differences(connection)
+        if connection.dialect.name == "sqlite":
+            links.rebuild(connection)
         return wrong
 
 
@@ -223,6 +229,13 @@ def _account_differences(connection: Connection) -> Iterator[Difference]:
     ).subquery()
     for (account,) in connection.execute(select(moved.c.account).except_(select(balances.c.account))):
         yield Difference("balance row", f"account/{account}", "one, for its rows", "none")
+
+
+def _link_differences(connection: Connection) -> list[Difference]:
+    if connection.dialect.name != "sqlite":
+        return []
+    found = links.differences(connection)
+    return [Difference("link back", subject, str(expected), str(found)) for subject, expected, found in found]
 
 
 def _numbering_differences(connection: Connection) -> Iterator[Difference]:

@@ -30,7 +30,10 @@ _BUSY_MS: Final = 5_000
 _CHECKPOINT_PAGES: Final = 16_000  # the same pages change in batch after batch: copy them back seldom
 _IDS_PER_QUERY: Final = 1_000
 _ROW: Final = ", ".join(COLUMNS)
-_INSERT_ROW: Final = f"INSERT INTO transfers ({_ROW}) VALUES ({', '.join('?' * len(COLUMNS))})"
+_BALANCE: Final = "account, posted_fen, reserved_fen, floor_fen, overdrawn_fen"
+_INSERT_ROW: Final = (
+    f"INSERT INTO transfers ({_ROW}, debit_prev, credit_prev) VALUES ({', '.join('?' * len(COLUMNS))}, ?, ?)"
+)
 _FENCE: Final = (
     "UPDATE writer SET seq = ?, chain_hash = ?, recorded_at_unix_ms = ?"
     " WHERE shard = 0 AND epoch = ? AND seq = ?"
@@ -41,8 +44,8 @@ _INSERT_BATCH: Final = (
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 _CHANGE_BALANCE: Final = (
-    "UPDATE balances SET posted_fen = posted_fen + ?, reserved_fen = reserved_fen + ?, overdrawn_fen = ?"
-    " WHERE account = ?"
+    "UPDATE balances SET posted_fen = posted_fen + ?, reserved_fen = reserved_fen + ?, overdrawn_fen = ?,"
+    " last_seq = ? WHERE account = ?"
 )
 _INSERT_OUTBOX: Final = (
     "INSERT INTO outbox (message, topic, body, created_at_unix_ms, attempts, next_attempt_at_unix_ms)"
@@ -67,6 +70,7 @@ class SqliteStore:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
         self._lock_fd: int | None = None
+        self._last_seqs: dict[int, int] = {}  # of each account: where its next row links back to
 
     def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
         """Become the writer: lock the file beside the database, raise the epoch."""
@@ -92,12 +96,12 @@ class SqliteStore:
         """Read the books in one consistent view."""
         with self._transaction("BEGIN") as db:
             lease = _lease(db)
-            balances = {
-                account: Balance(posted, reserved, floor, overdrawn)
-                for account, posted, reserved, floor, overdrawn in db.execute(
-                    "SELECT account, posted_fen, reserved_fen, floor_fen, overdrawn_fen FROM balances"
-                )
-            }
+            balances: dict[int, Balance] = {}
+            self._last_seqs = {}
+            for account, *balance, last_seq in db.execute(f"SELECT {_BALANCE}, last_seq FROM balances"):
+                balances[account] = Balance._make(balance)
+                if last_seq is not None:
+                    self._last_seqs[account] = last_seq
             reserved_rows = map(_row, db.execute(_OPEN_RESERVATIONS, (lease.recorded_at_unix_ms,)))
             return Snapshot(lease, balances, {(r.originator, r.transfer_id): begun(r) for r in reserved_rows})
 
@@ -105,12 +109,13 @@ class SqliteStore:
         """Write a batch in one durable commit."""
         before, after = batch.before, batch.after
         first, last = batch.rows[0], batch.rows[-1]
+        linked, last_seqs = self._link(batch.rows)
         try:
             with self._transaction() as db:
                 fence = (after.seq, after.chain_hash, after.recorded_at_unix_ms, before.epoch, before.seq)
                 if db.execute(_FENCE, fence).rowcount != 1:
                     raise LeaseLost(self._winner(db))
-                db.executemany(_INSERT_ROW, batch.rows)
+                db.executemany(_INSERT_ROW, linked)
                 db.execute(
                     _INSERT_BATCH,
                     (
@@ -123,7 +128,10 @@ class SqliteStore:
                         after.chain_hash,
                     ),
                 )
-                changes = ((c.posted_fen, c.reserved_fen, c.overdrawn_fen, c.account) for c in batch.changes)
+                changes = (
+                    (posted_fen, reserved_fen, overdrawn_fen, last_seqs[account], account)
+                    for account, posted_fen, reserved_fen, overdrawn_fen in batch.changes
+                )
                 if batch.changes and db.executemany(_CHANGE_BALANCE, changes).rowcount != len(batch.changes):
                     raise JournalBroken(
                         "an account of the batch has no balance row: run `campus ledger check`"
@@ -135,6 +143,24 @@ class SqliteStore:
             if "transfers.originator" in str(error):
                 raise DuplicateKey from error
             raise
+        self._last_seqs.update(last_seqs)
+
+    def _link(self, rows: Sequence[Row]) -> tuple[list[tuple[object, ...]], dict[int, int]]:
+        """Return the rows with their links back, and the last seq of every account that they touch."""
+        before, last_seqs = self._last_seqs, dict[int, int]()
+        linked: list[tuple[object, ...]] = []
+        for row in rows:
+            debit_prev = credit_prev = None
+            if row.posted_fen or row.reserved_fen:
+                debit = row.debit
+                debit_prev = last_seqs.get(debit) or before.get(debit)
+                last_seqs[debit] = row.seq
+            if row.posted_fen:
+                credit = row.credit
+                credit_prev = last_seqs.get(credit) or before.get(credit)
+                last_seqs[credit] = row.seq
+            linked.append((*row, debit_prev, credit_prev))
+        return linked, last_seqs
 
     def holds_lease(self, epoch: int) -> bool:
         """Tell whether the writer row still has this epoch."""
@@ -181,9 +207,8 @@ class SqliteStore:
                         "INSERT INTO accounts (account, holder, opened_at_unix_ms) VALUES (?, ?, ?)",
                         (account, holder, now_unix_ms),
                     )
-                    db.execute(
-                        "INSERT INTO balances VALUES (?, ?, ?, ?, ?)", (account, *new_balance(floor_fen))
-                    )
+                    opening = (account, *new_balance(floor_fen))
+                    db.execute(f"INSERT INTO balances ({_BALANCE}) VALUES (?, ?, ?, ?, ?)", opening)
                 opened.append(known is None or known == (holder, floor_fen))
             return opened
 

@@ -63,6 +63,7 @@ balances = Table(
     Column("reserved_fen", BigInteger, nullable=False),
     Column("floor_fen", BigInteger, nullable=False),
     Column("overdrawn_fen", BigInteger, nullable=False),
+    Column("last_seq", BigInteger),  # SQLite: the account's last row, where its history begins
     CheckConstraint("posted_fen - reserved_fen >= floor_fen - overdrawn_fen", name="floor"),
     CheckConstraint("reserved_fen >= 0", name="reserved"),
     postgresql_with={"fillfactor": "50"},  # room for HOT updates: no index is touched
@@ -94,6 +95,8 @@ transfers = Table(
     Column("request_hash", LargeBinary(16), nullable=False),
     Column("refusal", SmallInteger, nullable=False),
     Column("short_fen", BigInteger, nullable=False),
+    Column("debit_prev", BigInteger),  # SQLite: the debit account's row before this one
+    Column("credit_prev", BigInteger),  # and the credit account's
     PrimaryKeyConstraint("seq").ddl_if(dialect="sqlite"),
     CheckConstraint("verb <> 2 OR refusal <> 0 OR expires_at_unix_ms IS NOT NULL", name="expiry"),
 )
@@ -112,8 +115,10 @@ Index(
     unique=True,
 ).ddl_if(dialect="sqlite")
 Index("ix_transfers_seq", transfers.c.seq, postgresql_using="brin").ddl_if(dialect="postgresql")
-Index("ix_transfers_debit_seq", transfers.c.debit, transfers.c.seq)
-Index("ix_transfers_credit_seq", transfers.c.credit, transfers.c.seq)
+# History: PostgreSQL finds an account's rows by two trees. On SQLite those trees would cost more than all the
+# rest of a commit; there each row links back to the row before it of either account (docs/adr/0004).
+Index("ix_transfers_debit_seq", transfers.c.debit, transfers.c.seq).ddl_if(dialect="postgresql")
+Index("ix_transfers_credit_seq", transfers.c.credit, transfers.c.seq).ddl_if(dialect="postgresql")
 # At start the open reservations are found among those that lapse after the last batch.
 Index(
     "ix_transfers_expires",

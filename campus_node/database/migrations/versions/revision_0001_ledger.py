@@ -53,6 +53,7 @@ def _books() -> None:
         sa.Column("reserved_fen", sa.BigInteger, nullable=False),
         sa.Column("floor_fen", sa.BigInteger, nullable=False),
         sa.Column("overdrawn_fen", sa.BigInteger, nullable=False),
+        sa.Column("last_seq", sa.BigInteger),
         sa.PrimaryKeyConstraint("account", name="pk_balances"),
         sa.CheckConstraint(
             "posted_fen - reserved_fen >= floor_fen - overdrawn_fen", name=op.f("ck_balances_floor")
@@ -100,6 +101,8 @@ def _transfers(*, postgresql: bool) -> None:
         sa.Column("request_hash", sa.LargeBinary(16), nullable=False),
         sa.Column("refusal", sa.SmallInteger, nullable=False),
         sa.Column("short_fen", sa.BigInteger, nullable=False),
+        sa.Column("debit_prev", sa.BigInteger),
+        sa.Column("credit_prev", sa.BigInteger),
         sa.PrimaryKeyConstraint(*key, name="pk_transfers"),
         sa.CheckConstraint(
             "verb <> 2 OR refusal <> 0 OR expires_at_unix_ms IS NOT NULL", name=op.f("ck_transfers_expiry")
@@ -107,12 +110,12 @@ def _transfers(*, postgresql: bool) -> None:
     )
     if postgresql:
         op.create_index("ix_transfers_seq", "transfers", ["seq"], postgresql_using="brin")
+        op.create_index("ix_transfers_debit_seq", "transfers", ["debit", "seq"])
+        op.create_index("ix_transfers_credit_seq", "transfers", ["credit", "seq"])
     else:
         op.create_index(
             "ux_transfers_originator_transfer_id", "transfers", ["originator", "transfer_id"], unique=True
         )
-    op.create_index("ix_transfers_debit_seq", "transfers", ["debit", "seq"])
-    op.create_index("ix_transfers_credit_seq", "transfers", ["credit", "seq"])
     _partial_index(
         "ix_transfers_expires", "transfers", ["expires_at_unix_ms"], "expires_at_unix_ms IS NOT NULL"
     )
