@@ -43,9 +43,10 @@ def url(tmp_path: Path, seed: int) -> str:
             load = rng.random() < 0.4
             verb = Verb.POST if load or rng.random() < 0.8 else Verb.RESERVE
             debit, credit, kind = (BANK, person, Kind.LOAD) if load else (person, SHOP, Kind.PURCHASE)
+            valid_for_ms = 30_000 if verb == Verb.RESERVE else 0
             wanted = Request(
-                1, bytes([half]) + number.to_bytes(15), verb, False, kind, debit, credit, rng.randint(1, 900),
-                CURRENCY_CNY, 0, b"", clock.unix_ms(), 30_000 if verb == Verb.RESERVE else 0, Origin.ONLINE, 0,
+                1, bytes([half]) + number.to_bytes(15), verb, False, kind, debit, credit,
+                rng.randint(1, 900), CURRENCY_CNY, 0, b"", clock.unix_ms(), valid_for_ms, Origin.ONLINE, 0,
             )  # fmt: skip
             engine.submit([wanted], lambda _: None)
             if rng.random() < 0.3:
