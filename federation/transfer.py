@@ -42,7 +42,7 @@ class Origin(IntEnum):
 
 
 class Refusal(IntEnum):
-    """Why a request was refused; 0 is no refusal. Order is severity: the first that applies is the answer."""
+    """Why a request was refused; 0 is no refusal. docs/ledger.md says which one wins where several apply."""
 
     NONE = 0
     TRANSFER_CONFLICT = 1  # the id already names another request
@@ -65,6 +65,7 @@ class Refusal(IntEnum):
     EXPIRY_TOO_LONG = 18
     INSUFFICIENT_FUNDS = 19
     UNDECIDABLE = 20  # our fault: deciding this item failed; never journalled, alarmed
+    NOT_REFUNDABLE = 21  # two people posted it: two people post the opposite
 
 
 class Request(NamedTuple):

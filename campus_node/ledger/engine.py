@@ -151,6 +151,11 @@ class Engine:
         return self._writer.balances.get(account)
 
     @property
+    def recorded_at_unix_ms(self) -> int:
+        """The ledger's clock at the last batch; it never goes back, whatever the wall clock does."""
+        return self._writer.recorded_at_unix_ms
+
+    @property
     def queued_items(self) -> int:
         """How many items wait for their batch."""
         return self._line.items
@@ -233,9 +238,10 @@ class Engine:
 
     def _is_worth_taking(self) -> bool:
         """Tell whether to go on now, or to let more come while a commit is under way."""
-        if self._flight is None:
+        flight = self._flight  # read once: callers look too
+        if flight is None:
             return bool(self._line)
-        return self._line.items >= self._overlap_items_min or self._flight.commit.done()
+        return self._line.items >= self._overlap_items_min or flight.commit.done()
 
     def _is_done(self) -> bool:
         with self._line.ready:
@@ -253,7 +259,11 @@ class Engine:
 
     def _do(self, taken: Taken, post: Callable[[Sequence[Group]], None]) -> None:
         if not isinstance(taken, Errand):
-            post(taken or [])  # nothing but expiries
+            try:
+                post(taken or [])  # nothing but expiries
+            except BaseException:  # a bug: the thread ends, but nobody waits in vain
+                self._deliver([(group.reply, Stopping("the ledger failed: repeat")) for group in taken or []])
+                raise
             return
         self._land()
         outcome: list[object] = []
@@ -355,6 +365,8 @@ class Engine:
                 retry_after_ms = round(1000 * self._writer.commit_s * batches)
                 raise Overloaded(max(_RETRY_AFTER_MIN_MS, retry_after_ms))
             self._line.put(item)
+            if self._is_worth_taking():
+                self._line.ready.notify_all()
 
     def _check_serving(self) -> None:
         if self._phase == EngineState.LEASE_LOST:

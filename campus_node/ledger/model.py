@@ -10,7 +10,7 @@ Where a batch of the engine decides many items at one instant, the model is told
 import hashlib
 from dataclasses import dataclass
 
-from campus_node.ledger.chart import SANE_LIMIT_FEN, Kind, flow_is_allowed
+from campus_node.ledger.chart import NEEDS_APPROVAL, SANE_LIMIT_FEN, Kind, flow_is_allowed
 from federation.business_date import BusinessCalendar
 from federation.transfer import (
     AMOUNT_MAX_FEN,
@@ -313,6 +313,8 @@ class Model:
         confirms = self._targets(key, Verb.CONFIRM)
         if target.did(Verb.RESERVE) and not confirms:
             return _Effect(Refusal.NOT_CONFIRMED)
+        if target.kind in NEEDS_APPROVAL:
+            return _Effect(Refusal.NOT_REFUNDABLE)
         taken_fen = sum(row.posted_fen for row in [target, *confirms])
         given_back_fen = sum(row.posted_fen for row in self._targets(key, Verb.REFUND))
         if given_back_fen + request.amount_fen > taken_fen:

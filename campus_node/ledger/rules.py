@@ -8,7 +8,7 @@ import hashlib
 from typing import Final, NamedTuple
 
 from campus_node.ledger.books import Draft, Key, Status, TransferState
-from campus_node.ledger.chart import SANE_LIMIT_FEN, Kind, flow_is_allowed
+from campus_node.ledger.chart import NEEDS_APPROVAL, SANE_LIMIT_FEN, Kind, flow_is_allowed
 from federation.transfer import (
     AMOUNT_MAX_FEN,
     CURRENCY_CNY,
@@ -185,6 +185,8 @@ def _refund(request: Request, state: TransferState | None, draft: Draft) -> Ruli
         return _refused(request, Refusal.UNKNOWN_TRANSFER, draft)
     if state.status != Status.TAKEN:
         return _refused(request, Refusal.NOT_CONFIRMED, draft)
+    if state.kind in NEEDS_APPROVAL:
+        return _refused(request, Refusal.NOT_REFUNDABLE, draft)
     if state.refunded_fen + request.amount_fen > state.taken_fen:
         return _refused(request, Refusal.EXCEEDS_ORIGINAL, draft)
     merchant = draft.balance(state.credit)

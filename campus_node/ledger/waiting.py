@@ -28,7 +28,7 @@ Taken = list[Group] | Errand | None
 
 
 class WaitingLine:
-    """First come, first served; `ready` guards it and is notified of whatever changes.
+    """First come, first served; `ready` guards it.
 
     Args:
         batch_items_max: how many items are taken at once.
@@ -48,7 +48,6 @@ class WaitingLine:
         self._queue.append(item)
         if isinstance(item, Group):
             self.items += len(item.requests)
-        self.ready.notify_all()
 
     def take(self) -> Taken:
         """Take the groups that fit into one batch, or one errand; `ready` is held."""

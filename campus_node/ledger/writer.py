@@ -126,6 +126,11 @@ class Writer:
         return self._outage.gave_up
 
     @property
+    def recorded_at_unix_ms(self) -> int:
+        """The ledger's clock at the last batch."""
+        return self._lease.recorded_at_unix_ms
+
+    @property
     def last_seq(self) -> int:
         """The last row of the journal as decided."""
         return self._lease.seq

@@ -37,7 +37,7 @@ class Posting:
 
     def now_unix_ms(self) -> int:
         """The instant from which what is left of a reservation is counted."""
-        return self._books_clock.unix_ms()
+        return max(self._books_clock.unix_ms(), self._engine.recorded_at_unix_ms)
 
     async def requests(
         self, caller: Caller, transfers: Sequence[pb.Transfer], *, approved: bool = False

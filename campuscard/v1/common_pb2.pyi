@@ -152,6 +152,8 @@ class _RefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal.Value
     """The payer has less available than the amount; see short_fen."""
     REFUSAL_UNDECIDABLE: _Refusal.ValueType  # 20
     """The ledger failed to decide this item; not journalled, an alarm is raised."""
+    REFUSAL_NOT_REFUNDABLE: _Refusal.ValueType  # 21
+    """A REFUND of what two people posted: post the opposite, again with two people."""
 
 class Refusal(_Refusal, metaclass=_RefusalEnumTypeWrapper):
     """Why a transfer was refused. A refusal is final: the same id gets the same answer for ever."""
@@ -198,4 +200,6 @@ REFUSAL_INSUFFICIENT_FUNDS: Refusal.ValueType  # 19
 """The payer has less available than the amount; see short_fen."""
 REFUSAL_UNDECIDABLE: Refusal.ValueType  # 20
 """The ledger failed to decide this item; not journalled, an alarm is raised."""
+REFUSAL_NOT_REFUNDABLE: Refusal.ValueType  # 21
+"""A REFUND of what two people posted: post the opposite, again with two people."""
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015

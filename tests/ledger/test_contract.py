@@ -376,6 +376,18 @@ def test_a_post_can_be_refunded_in_parts(play: Script) -> None:
     """)
 
 
+def test_what_two_people_posted_nobody_refunds_alone(play: Script) -> None:
+    play(TABLE)
+    play("""
+        post     t1  li -> canteen  2000  kind ADJUSTMENT
+        refund   t1  2000  as r1         ! NOT_REFUNDABLE
+        refund   t1  2000  fact  as r2   ! NOT_REFUNDABLE
+        balance  li  3000
+        post     t2  canteen -> li  2000  kind ADJUSTMENT
+        balance  li  5000
+    """)
+
+
 def test_a_refund_as_a_fact_cannot_exceed_the_original_either(play: Script) -> None:
     play(TABLE)
     play("""
