@@ -17,7 +17,7 @@ PLACES: Final = (
     "scripts/",
     "docs/",
 )
-MADE_BY_A_RUN: Final = ("bench/results/",)
+MADE_BY_A_RUN: Final = ("bench/results",)
 
 
 def documents() -> list[tuple[str, str]]:
