@@ -261,7 +261,7 @@ class Engine:
         if not isinstance(taken, Errand):
             try:
                 post(taken or [])  # nothing but expiries
-            except BaseException:  # a bug: the thread ends, but nobody waits in vain
+            except Exception:  # a bug: the thread ends, but nobody waits in vain
                 self._deliver([(group.reply, Stopping("the ledger failed: repeat")) for group in taken or []])
                 raise
             return

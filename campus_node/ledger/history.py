@@ -5,12 +5,13 @@ Reads only; a posting node goes on meanwhile. Both questions touch the rows they
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, Select, and_, case, cast, func, or_, select, union_all
+from sqlalchemy import Connection, Engine, Select, case, func, literal_column, select, union_all
 
 from campus_node.database.connect import reading
-from campus_node.ledger import links
+from campus_node.ledger import chunks, links
 from campus_node.ledger.books import Balance
 from campus_node.ledger.tables import accounts, balances, batches, originators, transfers
 from federation.errors import NotFound
@@ -81,10 +82,8 @@ def statement(db: Engine, account: int, before_seq: int | None = None, limit: in
     limit = min(max(limit, 1), PAGE_LINES_MAX)
     with reading(db) as connection:
         _require(connection, account)
-        if connection.dialect.name == "sqlite":
-            lines_of = _linked(account, links.seqs_back(connection, account, before_seq, limit + 1))
-        else:
-            lines_of = _indexed(account, before_seq, limit + 1)
+        seqs = _way_back(connection).seqs_back(connection, account, before_seq, limit + 1)
+        lines_of = _lines(account, seqs, chunked=connection.dialect.name == "postgresql")
         both = lines_of.subquery()
         named = select(both, originators.c.name).join_from(
             both, originators, both.c.originator == originators.c.originator, isouter=True
@@ -135,10 +134,7 @@ def balance_as_of(db: Engine, account: int, unix_ms: int | None = None) -> Accou
             .limit(1)
         )
         last_seq = connection.execute(last).scalar() or 0
-        if connection.dialect.name == "sqlite":
-            posted_since, reserved_since = links.moved_since(connection, account, last_seq)
-        else:
-            posted_since, reserved_since = connection.execute(_moved_since(account, last_seq)).one()
+        posted_since, reserved_since = _way_back(connection).moved_since(connection, account, last_seq)
     posted_fen = now.posted_fen - posted_since
     reserved_fen = now.reserved_fen - reserved_since
     overdrawn_fen = max(0, now.floor_fen - posted_fen + reserved_fen)
@@ -151,31 +147,15 @@ def id_bytes(value: str | bytes) -> bytes:
     return bytes.fromhex(value.replace("-", "")) if isinstance(value, str) else bytes(value)
 
 
-def _linked(account: int, seqs: Sequence[int]) -> Select[*tuple[Any, ...]]:
-    """Select rows of an account by their seqs, as SQLite's links tell them."""
-    return _lines(account).where(transfers.c.seq.in_(seqs))
+def _way_back(connection: Connection) -> ModuleType:
+    return links if connection.dialect.name == "sqlite" else chunks
 
 
-def _indexed(account: int, before_seq: int | None, most: int) -> Select[*tuple[Any, ...]]:
-    """Select the newest rows of an account through the index of either side."""
-    t = transfers.c
-    sides = []
-    for rows_of_side in (
-        and_(t.debit == account, or_(t.posted_fen != 0, t.reserved_fen != 0)),
-        and_(t.credit == account, t.posted_fen != 0),
-    ):
-        side = _lines(account).where(rows_of_side)
-        if before_seq is not None:
-            side = side.where(t.seq < before_seq)
-        sides.append(side.order_by(t.seq.desc()).limit(most))
-    return select(union_all(*(select(side.subquery()) for side in sides)).subquery())
-
-
-def _lines(account: int) -> Select[*tuple[Any, ...]]:
-    """Select journal rows as the account sees them."""
+def _lines(account: int, seqs: Sequence[int], *, chunked: bool) -> Select[*tuple[Any, ...]]:
+    """Select rows of an account by their seqs, as the account sees them."""
     t = transfers.c
     paid = t.debit == account
-    return select(
+    lines = select(
         t.seq,
         t.transfer_id,
         t.originator,
@@ -190,16 +170,14 @@ def _lines(account: int) -> Select[*tuple[Any, ...]]:
         t.business_date,
         t.recorded_at_unix_ms,
         t.made_at_unix_ms,
+    ).where(t.seq.in_(seqs))
+    if not chunked:
+        return lines
+    in_chunks = literal_column(f"transfers.seq >> {chunks.CHUNK_BITS}").in_(
+        {s >> chunks.CHUNK_BITS for s in seqs}
     )
-
-
-def _moved_since(account: int, last_seq: int) -> Select[int, int]:
-    t = transfers.c
-    paid = t.debit == account
-    return select(
-        cast(func.coalesce(func.sum(case((paid, -t.posted_fen), else_=t.posted_fen)), 0), BigInteger),
-        cast(func.coalesce(func.sum(case((paid, t.reserved_fen), else_=0)), 0), BigInteger),
-    ).where(or_(and_(paid, t.seq > last_seq), and_(t.credit == account, t.seq > last_seq)))
+    sides = [lines.where(in_chunks, side == account) for side in (t.debit, t.credit)]
+    return select(union_all(*sides).subquery())
 
 
 def _require(connection: Connection, account: int) -> tuple[str, Balance]:

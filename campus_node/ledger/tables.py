@@ -19,10 +19,12 @@ from sqlalchemy import (
     Text,
     Uuid,
     event,
+    text,
 )
 from sqlalchemy.dialects import sqlite
 
 from campus_node.database.metadata import metadata
+from campus_node.ledger.chunks import CHUNK_BITS
 
 _RowKey = BigInteger().with_variant(sqlite.INTEGER(), "sqlite")  # INTEGER as key is the rowid there: no index
 _Id = Uuid(as_uuid=False, native_uuid=True).with_variant(LargeBinary(16), "sqlite")
@@ -115,10 +117,11 @@ Index(
     unique=True,
 ).ddl_if(dialect="sqlite")
 Index("ix_transfers_seq", transfers.c.seq, postgresql_using="brin").ddl_if(dialect="postgresql")
-# History: PostgreSQL finds an account's rows by two trees. On SQLite those trees would cost more than all the
-# rest of a commit; there each row links back to the row before it of either account (docs/adr/0004).
-Index("ix_transfers_debit_seq", transfers.c.debit, transfers.c.seq).ddl_if(dialect="postgresql")
-Index("ix_transfers_credit_seq", transfers.c.credit, transfers.c.seq).ddl_if(dialect="postgresql")
+# History: PostgreSQL finds an account's rows by trees that begin with the chunk of the journal (chunks.py).
+# On SQLite a row links back to the row before it of either account (links.py). Why: docs/adr/0004.
+_CHUNK = text(f"(seq >> {CHUNK_BITS})")
+Index("ix_transfers_debit_seq", _CHUNK, transfers.c.debit, transfers.c.seq).ddl_if(dialect="postgresql")
+Index("ix_transfers_credit_seq", _CHUNK, transfers.c.credit, transfers.c.seq).ddl_if(dialect="postgresql")
 # At start the open reservations are found among those that lapse after the last batch.
 Index(
     "ix_transfers_expires",

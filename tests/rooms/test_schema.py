@@ -76,6 +76,7 @@ def test_the_revisions_make_exactly_the_declared_schema(empty_url: str) -> None:
     assert by_revisions == declared
 
 
+@pytest.mark.filterwarnings("ignore:autogenerate skipping metadata-specified expression-based index")
 def test_autogenerate_finds_nothing_to_do(db: Engine) -> None:
     other_dialects_indexes = HISTORY_POSTGRES | {"ux_transfers_originator_transfer_id"}
 

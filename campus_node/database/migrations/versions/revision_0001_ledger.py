@@ -110,8 +110,8 @@ def _transfers(*, postgresql: bool) -> None:
     )
     if postgresql:
         op.create_index("ix_transfers_seq", "transfers", ["seq"], postgresql_using="brin")
-        op.create_index("ix_transfers_debit_seq", "transfers", ["debit", "seq"])
-        op.create_index("ix_transfers_credit_seq", "transfers", ["credit", "seq"])
+        op.create_index("ix_transfers_debit_seq", "transfers", [sa.text("(seq >> 14)"), "debit", "seq"])
+        op.create_index("ix_transfers_credit_seq", "transfers", [sa.text("(seq >> 14)"), "credit", "seq"])
     else:
         op.create_index(
             "ux_transfers_originator_transfer_id", "transfers", ["originator", "transfer_id"], unique=True
