@@ -5,8 +5,6 @@ There is no timer: an idle ledger answers after one commit, a busy one shares th
 meanwhile. While one batch is being committed the next one is decided.
 """
 
-import gc
-import sys
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Final, NamedTuple
 
 from campus_node.ledger.books import Balance
 from campus_node.ledger.observer import EngineObserver, Unobserved, refusals_of
+from campus_node.ledger.process import suit_process
 from campus_node.ledger.store import AccountOpening, Store
 from campus_node.ledger.waiting import Errand, Group, Reply, Taken, WaitingLine
 from campus_node.ledger.writer import Started, Writer
@@ -31,8 +30,6 @@ Deliver = Callable[[Sequence[Delivery]], None]
 _LOOK_AROUND_S: Final = 2.0  # an idle writer notices a take-over within this time
 _STORE_PROBE_S: Final = 0.5
 _RETRY_AFTER_MIN_MS: Final = 20
-_SWITCH_S: Final = 0.0005  # by default 5 ms, as long as a commit
-_GC_THRESHOLDS: Final = (50_000, 20, 100)
 _OVERLAP_ITEMS_MIN: Final = 128  # beside a commit under way fewer are not worth one of their own
 
 
@@ -182,10 +179,10 @@ class Engine:
     def start(self, *, force: bool = False) -> None:
         """Open, and post on a thread of its own until `stop`; raises what `open` raises.
 
-        Suits the whole process to it: see `_suit_process`.
+        Suits the whole process to it: see `suit_process`.
         """
         self.open(force=force)
-        _suit_process()
+        suit_process()
         self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -387,18 +384,6 @@ class Engine:
         self._deliver([(item.reply, why) for item in left])
         self._committer.shutdown()
         self._writer.close()
-
-
-def _suit_process() -> None:
-    """Let threads change hands sooner and the garbage collector come less often.
-
-    The committer needs the interpreter back after every statement while another batch is being decided; and a
-    batch makes thousands of tuples, no cycles, while the books in memory are looked at in vain.
-    """
-    sys.setswitchinterval(_SWITCH_S)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _requests(groups: Sequence[Group]) -> list[Request]:
