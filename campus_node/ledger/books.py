@@ -5,7 +5,7 @@ NamedTuples, because the posting path makes thousands of them a second.
 
 from collections.abc import Collection, Iterable, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from campus_node.ledger.rows import Row
 from federation.transfer import Refusal, Verb
@@ -124,6 +124,9 @@ def target_of(row: Row) -> Key | None:
     return row.target_originator, row.target_id
 
 
+_new: Final = tuple.__new__  # builds a NamedTuple in half the time that its own constructor takes
+
+
 class Draft:
     """The books as they will be if the batch under decision is committed.
 
@@ -150,18 +153,22 @@ class Draft:
 
     def move(self, debit: int, credit: int, posted_fen: int, reserved_fen: int) -> int:
         """Book one row's effect; return by how much it took the debit account further below its floor."""
-        payer = self.balances.get(debit) or self._committed_balances[debit]
-        posted = payer.posted_fen - posted_fen
-        reserved = payer.reserved_fen + reserved_fen
-        below_fen = payer.floor_fen - posted + reserved
+        posted, reserved, floor_fen, overdrawn_before = (
+            self.balances.get(debit) or self._committed_balances[debit]
+        )
+        posted -= posted_fen
+        reserved += reserved_fen
+        below_fen = floor_fen - posted + reserved
         overdrawn = below_fen if below_fen > 0 else 0  # max() costs ten times as much
-        self.balances[debit] = Balance(posted, reserved, payer.floor_fen, overdrawn)
+        self.balances[debit] = _new(Balance, (posted, reserved, floor_fen, overdrawn))
         if posted_fen:
-            payee = self.balances.get(credit) or self._committed_balances[credit]
-            received = payee.posted_fen + posted_fen
-            below_fen = payee.floor_fen - received + payee.reserved_fen
-            self.balances[credit] = Balance(received, payee.reserved_fen, payee.floor_fen, max(below_fen, 0))
-        return overdrawn - payer.overdrawn_fen
+            received, reserved, floor_fen, _ = self.balances.get(credit) or self._committed_balances[credit]
+            received += posted_fen
+            below_fen = floor_fen - received + reserved
+            self.balances[credit] = _new(
+                Balance, (received, reserved, floor_fen, below_fen if below_fen > 0 else 0)
+            )
+        return overdrawn - overdrawn_before
 
     def changed(self) -> list[tuple[int, int, int, int]]:
         """Return (account, posted added, reserved added, overdrawn now) for every account touched."""

@@ -14,6 +14,8 @@ from federation.transfer import Answer, Refusal, Request, Verb
 
 _EXPIRE: Final = int(Verb.EXPIRE)
 _RESERVE: Final = int(Verb.RESERVE)
+_POST: Final = int(Verb.POST)
+_new: Final = tuple.__new__  # builds a NamedTuple in half the time that its own constructor takes
 _CONFLICT: Final = Answer(Refusal.TRANSFER_CONFLICT, 0, 0, 0)
 _MALFORMED: Final = Answer(Refusal.MALFORMED, 0, 0, 0)
 UNDECIDABLE: Final = Answer(Refusal.UNDECIDABLE, 0, 0, 0)
@@ -98,8 +100,9 @@ def decide(
                 outbox.append(_overdrawn(row, sunk_fen))
         elif ruling.refusal == Refusal.AMOUNT_HELD:
             outbox.append(_held(row))
-        _keep_state(row, draft, targets)
-        answer = Answer(ruling.refusal, row.seq, ruling.short_fen, ruling.expires_at_unix_ms)
+        if targets or row.verb != _POST:
+            _keep_state(row, draft, targets)
+        answer = _new(Answer, (row.refusal, row.seq, row.short_fen, ruling.expires_at_unix_ms))
         fresh[key] = digest, answer
         answers.append(answer)
         rows.append(row)
@@ -119,31 +122,12 @@ def _row(request: Request, ruling: Ruling, digest: bytes, at: Position, seq: int
         target_originator, target_id, made_at, _, origin, window_id,
     ) = request  # fmt: skip
     refusal, kind, debit, credit, posted_fen, reserved_fen, short_fen, expires_at = ruling
-    return Row(
-        seq,
-        at.incarnation,
-        originator,
-        transfer_id,
-        verb,
-        fact,
-        kind,
-        origin,
-        debit,
-        credit,
-        amount_fen,
-        posted_fen,
-        reserved_fen,
-        target_originator if target_id else None,
-        target_id or None,
-        window_id or None,
-        at.business_date,
-        at.now_unix_ms,
-        made_at,
-        expires_at or None,
-        digest,
-        refusal,
-        short_fen,
-    )
+    return _new(Row, (
+        seq, at.incarnation, originator, transfer_id, verb, fact, kind, origin, debit, credit,
+        amount_fen, posted_fen, reserved_fen, target_originator if target_id else None, target_id or None,
+        window_id or None, at.business_date, at.now_unix_ms, made_at, expires_at or None, digest,
+        refusal, short_fen,
+    ))  # fmt: skip
 
 
 def _keep_state(row: Row, draft: Draft, targets: set[Key]) -> None:

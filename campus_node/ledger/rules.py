@@ -44,6 +44,7 @@ _ORIGINS: Final = frozenset(map(int, Origin)) - {int(Origin.LEDGER)}
 _FOLLOWING: Final = frozenset({int(Verb.CONFIRM), int(Verb.REVERSE), int(Verb.REFUND)})
 _WITHOUT_AMOUNT: Final = frozenset({int(Verb.REVERSE), int(Verb.EXPIRE)})
 _BEGINNING: Final = frozenset({int(Verb.POST), int(Verb.RESERVE)})
+_new: Final = tuple.__new__  # builds a NamedTuple in half the time that its own constructor takes
 _NONE: Final = Refusal.NONE  # a module's name costs a tenth of an enumeration's attribute
 _POST: Final = int(Verb.POST)
 _RESERVE: Final = int(Verb.RESERVE)
@@ -120,8 +121,8 @@ def rule(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
 
 
 def _begin(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
-    kind, debit, credit, amount_fen = request.kind, request.debit, request.credit, request.amount_fen
-    reserve = request.verb == _RESERVE
+    _, _, verb, fact, kind, debit, credit, amount_fen, _, _, _, _, valid_for_ms, _, _ = request
+    reserve = verb == _RESERVE
     payer = draft.balance(debit)
     refusal, short_fen = _NONE, 0
     if amount_fen > SANE_LIMIT_FEN.get(kind, AMOUNT_MAX_FEN):  # type: ignore[call-overload]  # an int equals its Kind
@@ -134,11 +135,11 @@ def _begin(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
         refusal = Refusal.SAME_ACCOUNT
     elif not flow_is_allowed(kind, debit, credit):
         refusal = Refusal.WRONG_ACCOUNTS
-    elif reserve and request.valid_for_ms <= 0:
+    elif reserve and valid_for_ms <= 0:
         refusal = Refusal.EXPIRY_MISSING
-    elif reserve and request.valid_for_ms > RESERVATION_MAX_MS:
+    elif reserve and valid_for_ms > RESERVATION_MAX_MS:
         refusal = Refusal.EXPIRY_TOO_LONG
-    elif not request.fact:
+    elif not fact:
         short_fen = amount_fen - payer.posted_fen + payer.reserved_fen + payer.floor_fen
         if short_fen > 0:
             refusal = Refusal.INSUFFICIENT_FUNDS
@@ -147,9 +148,9 @@ def _begin(request: Request, draft: Draft, now_unix_ms: int) -> Ruling:
     if refusal:
         return Ruling(refusal, kind, debit, credit, short_fen=short_fen)
     if reserve:
-        expires_at = now_unix_ms + request.valid_for_ms
+        expires_at = now_unix_ms + valid_for_ms
         return Ruling(0, kind, debit, credit, reserved_fen=amount_fen, expires_at_unix_ms=expires_at)
-    return Ruling(0, kind, debit, credit, amount_fen)
+    return _new(Ruling, (0, kind, debit, credit, amount_fen, 0, 0, 0))
 
 
 def _confirm(request: Request, state: TransferState | None, draft: Draft) -> Ruling:
