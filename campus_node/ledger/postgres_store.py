@@ -25,8 +25,8 @@ Connect = Callable[..., Connection]
 
 _WRITER_LOCK: Final = 0x6361_6D70  # "camp": the advisory lock of this ledger's writer
 _LOCK_WAIT_MS: Final = 3_000
-# All that the writer asks are probes by key. For a thousand changed balances the planner would rather read all of
-# 100,000 (88 ms instead of 6).
+# All that the writer asks are probes by key; for a thousand changed balances the planner would rather read
+# all 100,000 (88 ms instead of 6).
 _PROBE_BY_KEY: Final = "-c enable_hashjoin=off -c enable_mergejoin=off"
 _OPTIONS: Final = f"-c synchronous_commit=on -c statement_timeout=30000 -c timezone=UTC {_PROBE_BY_KEY}"
 _BALANCE: Final = "account, posted_fen, reserved_fen, floor_fen, overdrawn_fen"
