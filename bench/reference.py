@@ -14,6 +14,7 @@ from typing import Final, Self
 import psutil
 
 from bench.harness import BenchBroken
+from federation.clock import SystemClock
 from hil_rig.postgres_server import PostgresServer, find_programs
 
 SETTINGS: Final = {
@@ -27,6 +28,9 @@ SETTINGS: Final = {
 SCALE: Final = 50
 SCALE_QUICK: Final = 10
 _TPCB: Final = ("-n", "-M", "prepared", "-c", "16", "-j", "2", "-s", "50")
+_LEAVE_TIMEOUT_S: Final = 30.0
+_POLL_S: Final = 0.05
+CLOCK: Final = SystemClock()
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
 
 
@@ -93,6 +97,7 @@ class Reference:
         found = re.search(r"^tps = ([\d.]+)", said, re.MULTILINE)
         if found is None:
             raise BenchBroken(f"pgbench gave no figure:\n{said[-2000:]}")
+        self._wait_until_left("tpcb")
         return float(found[1])
 
     def cpu_s(self) -> float:
@@ -120,6 +125,15 @@ class Reference:
         """Return what a table takes on disk with its indexes."""
         return int(self._run("psql", "-AtX", "-c", f"SELECT pg_total_relation_size('{table}')",
                              self._server.dsn(database)))  # fmt: skip
+
+    def _wait_until_left(self, database: str) -> None:
+        """Wait until nobody is connected: a server process that ends later would count as the next run's."""
+        connected = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'"
+        give_up_s = CLOCK.monotonic_s() + _LEAVE_TIMEOUT_S
+        while int(self._run("psql", "-AtX", "-c", connected, self._server.dsn())) > 0:
+            if CLOCK.monotonic_s() > give_up_s:
+                raise BenchBroken(f"somebody stays connected to {database}")
+            CLOCK.sleep(_POLL_S)
 
     def _sql(self, database: str, *statements: str) -> None:
         commands = [part for statement in statements for part in ("-c", statement)]
