@@ -6,13 +6,14 @@ meanwhile. While one batch is being committed the next one is decided.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Thread
 from typing import Final, NamedTuple
 
 from campus_node.ledger.books import Balance
+from campus_node.ledger.committer import Committer
 from campus_node.ledger.observer import EngineObserver, Unobserved, refusals_of
 from campus_node.ledger.process import suit_process
 from campus_node.ledger.store import AccountOpening, Store
@@ -117,7 +118,7 @@ class Engine:
         self._stopping = False
         self._stop_by_s = 0.0
         self._thread: Thread | None = None
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="ledger-committer")
+        self._committer = Committer(self._writer, self._wake)
         self._flight: _Flight | None = None
 
     # What callers use, from any thread
@@ -289,13 +290,15 @@ class Engine:
             self._land()
             self._post(groups)
             return
-        commit = self._committer.submit(self._writer.commit, started)
+        nothing_to_overlap = before is None and self._line.items < self._overlap_items_min
+        commit = (self._committer.here if nothing_to_overlap else self._committer.beside)(started)
         self._flight = _Flight(groups, started, commit)
-        commit.add_done_callback(self._wake)
         if before is not None:
             self._conclude(before)
+        elif nothing_to_overlap:
+            self._land()
 
-    def _wake(self, _: Future[None]) -> None:
+    def _wake(self) -> None:
         with self._line.ready:
             self._line.ready.notify_all()
 
@@ -382,7 +385,7 @@ class Engine:
         stopping = Stopping("the node stops: repeat")
         why = LeaseLost("another writer took over this ledger") if lost else stopping
         self._deliver([(item.reply, why) for item in left])
-        self._committer.shutdown()
+        self._committer.close()
         self._writer.close()
 
 

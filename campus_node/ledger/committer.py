@@ -1,0 +1,41 @@
+"""Where a decided batch is committed: on the engine's own thread, or on another one beside it."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from campus_node.ledger.writer import Started, Writer
+
+
+class Committer:
+    """Commits one batch at a time.
+
+    Args:
+        writer: whose batches they are.
+        wake: called on the other thread when a commit there is done.
+    """
+
+    def __init__(self, writer: Writer, wake: Callable[[], None]) -> None:
+        self._writer = writer
+        self._wake = wake
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-committer")
+
+    def here(self, started: Started) -> Future[None]:
+        """Commit on this thread; where nothing waits, handing it over would cost more than it gains."""
+        commit: Future[None] = Future()
+        try:
+            self._writer.commit(started)
+        except BaseException as error:
+            commit.set_exception(error)
+        else:
+            commit.set_result(None)
+        return commit
+
+    def beside(self, started: Started) -> Future[None]:
+        """Commit on the other thread, while this one decides the next batch."""
+        commit = self._thread.submit(self._writer.commit, started)
+        commit.add_done_callback(lambda _: self._wake())
+        return commit
+
+    def close(self) -> None:
+        """Let the other thread end."""
+        self._thread.shutdown()
