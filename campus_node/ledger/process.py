@@ -4,7 +4,7 @@ import gc
 import sys
 from typing import Final
 
-_SWITCH_S: Final = 0.0005  # by default 5 ms, as long as a commit
+_SWITCH_S: Final = 0.0001  # by default 5 ms, as long as a commit
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
 
 
