@@ -58,7 +58,6 @@ class PostgresServer:
         self._clock = clock or SystemClock()
         self._password = secrets.token_hex(16)
         self._account = ACCOUNT if os.geteuid() == 0 else None
-        self._extra_groups: list[str | int] | None = [] if self._account else None
         self._process: subprocess.Popen[bytes] | None = None
         self._launches = 0
         self.port = 0
@@ -100,11 +99,13 @@ class PostgresServer:
             self._process, log = self._launch()
             if self._wait_until_ready(deadline_s):
                 return
+            status = self._process.poll()
+            ended = "silent" if status is None else f"exit status {status}"
             self.stop()
             # Children of a killed server let go of its memory a moment after it; the next try finds it free.
             complaint = log.read_text(errors="replace")
             if "pre-existing shared memory" not in complaint or self._clock.monotonic_s() > deadline_s:
-                raise StoreDown(f"PostgreSQL did not start:\n{complaint[-2000:]}")
+                raise StoreDown(f"PostgreSQL did not start ({ended}):\n{complaint[-2000:]}")
 
     def kill(self) -> None:
         """End the server as a power cut would: SIGKILL, no checkpoint, no goodbye. `start` recovers it."""
@@ -149,17 +150,24 @@ class PostgresServer:
             "--locale=C",
         ]
         made = subprocess.run(
-            [*initdb, "--auth=scram-sha-256", f"--pwfile={password_file}"],
+            [*self._step_down(), *initdb, "--auth=scram-sha-256", f"--pwfile={password_file}"],
             capture_output=True,
             text=True,
             check=False,
             cwd=self._directory,
-            user=self._account,
-            group=self._account,
-            extra_groups=self._extra_groups,
         )
         if made.returncode != 0:
             raise StoreDown(f"initdb failed: {made.stderr.strip()}")
+
+    def _step_down(self) -> list[str]:
+        """Return the words before a command that give up root's rights for the account's.
+
+        Not Popen's `user`: that one forks where it could vfork, and the copied process runs the handlers of
+        gRPC for a fork, which may crash it before the program starts when other threads are inside gRPC.
+        """
+        if self._account is None:
+            return []
+        return ["setpriv", f"--reuid={self._account}", f"--regid={self._account}", "--clear-groups", "--"]
 
     def _launch(self) -> tuple[subprocess.Popen[bytes], Path]:
         self._launches += 1
@@ -173,6 +181,7 @@ class PostgresServer:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [
+                    *self._step_down(),
                     self._programs / "postgres",
                     "-D",
                     self._cluster,
@@ -182,9 +191,6 @@ class PostgresServer:
                 stdout=output,
                 stderr=output,
                 cwd=self._directory,
-                user=self._account,
-                group=self._account,
-                extra_groups=self._extra_groups,
             )
         return process, log
 
