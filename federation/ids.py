@@ -42,10 +42,3 @@ class TransferIds:
         random = int.from_bytes(self._random_bytes(8), "big") & _RANDOM_MASK
         number = self._last_unix_ms << 80 | _VERSION | self._counter << 64 | _VARIANT | random
         return number.to_bytes(16, "big")
-
-
-def made_at_unix_ms(transfer_id: bytes) -> int:
-    """Return when a UUIDv7 was made, by its maker's clock; −1 for an id of another kind."""
-    if len(transfer_id) != 16 or transfer_id[6] >> 4 != 7:
-        return -1
-    return int.from_bytes(transfer_id[:6], "big")

@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from federation.errors import CampusCardError, JournalBroken, Misconfigured, OutcomeUnknown, StoreDown
 
 BUSY_TIMEOUT_MS: Final = 10_000  # how long SQLite waits for another writer
+PAGE_BYTES: Final = 2_048  # SQLite: a batch changes few bytes on many pages, and logs each as a whole
 CONNECT_TIMEOUT_S: Final = 5
 POOL_SIZE: Final = 5
 POOL_TIMEOUT_S: Final = 10
@@ -142,6 +143,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _record: ConnectionPoolEntry) -
     cursor = connection.cursor()
     try:
         cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA page_size = {PAGE_BYTES}")  # of a new file; others keep theirs
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
     finally:

@@ -3,7 +3,7 @@
 NamedTuples, because the posting path makes thousands of them a second.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -24,6 +24,15 @@ class Balance(NamedTuple):
     @property
     def available_fen(self) -> int:
         return self.posted_fen - self.reserved_fen
+
+
+class BalanceChanges(NamedTuple):
+    """What a batch did to the accounts that it touched: columns of the same length."""
+
+    accounts: Sequence[int]
+    posted_fen: Sequence[int]  # added
+    reserved_fen: Sequence[int]  # added
+    overdrawn_fen: Sequence[int]  # the new value
 
 
 def new_balance(floor_fen: int) -> Balance:
@@ -130,22 +139,23 @@ _new: Final = tuple.__new__  # builds a NamedTuple in half the time that its own
 class Draft:
     """The books as they will be if the batch under decision is committed.
 
-    Reads fall through to what is committed; writes stay here until the engine adopts them.
+    Reads fall through to what was before; writes stay here until the engine adopts them.
 
     Args:
-        balances: committed balances.
+        balances: where every account stands before the batch.
         states: what is known of the transfers that the batch speaks of; all open reservations are among them.
     """
 
     def __init__(self, balances: Mapping[int, Balance], states: Mapping[Key, TransferState]) -> None:
-        self._committed_balances = balances
+        self._balances_before = balances
         self._committed_states = states
         self.balances: dict[int, Balance] = {}
+        self.before: dict[int, Balance] = {}  # the same accounts in the same order, as they stood
         self.states: dict[Key, TransferState] = {}
 
     def balance(self, account: int) -> Balance | None:
         """Return where an account stands, None if there is no such account."""
-        return self.balances.get(account) or self._committed_balances.get(account)
+        return self.balances.get(account) or self._balances_before.get(account)
 
     def state(self, key: Key) -> TransferState | None:
         """Return what became of a transfer, None if it was never seen."""
@@ -153,16 +163,20 @@ class Draft:
 
     def move(self, debit: int, credit: int, posted_fen: int, reserved_fen: int) -> int:
         """Book one row's effect; return by how much it took the debit account further below its floor."""
-        posted, reserved, floor_fen, overdrawn_before = (
-            self.balances.get(debit) or self._committed_balances[debit]
-        )
+        was = self.balances.get(debit)
+        if was is None:
+            was = self.before[debit] = self._balances_before[debit]
+        posted, reserved, floor_fen, overdrawn_before = was
         posted -= posted_fen
         reserved += reserved_fen
         below_fen = floor_fen - posted + reserved
         overdrawn = below_fen if below_fen > 0 else 0  # max() costs ten times as much
         self.balances[debit] = _new(Balance, (posted, reserved, floor_fen, overdrawn))
         if posted_fen:
-            received, reserved, floor_fen, _ = self.balances.get(credit) or self._committed_balances[credit]
+            was = self.balances.get(credit)
+            if was is None:
+                was = self.before[credit] = self._balances_before[credit]
+            received, reserved, floor_fen, _ = was
             received += posted_fen
             below_fen = floor_fen - received + reserved
             self.balances[credit] = _new(
@@ -170,15 +184,13 @@ class Draft:
             )
         return overdrawn - overdrawn_before
 
-    def changed(self) -> list[tuple[int, int, int, int]]:
-        """Return (account, posted added, reserved added, overdrawn now) for every account touched."""
-        committed = self._committed_balances
-        return [
-            (
-                account,
-                now.posted_fen - committed[account].posted_fen,
-                now.reserved_fen - committed[account].reserved_fen,
-                now.overdrawn_fen,
-            )
-            for account, now in self.balances.items()
-        ]
+    def changed(self) -> BalanceChanges:
+        """Return what became of every account touched."""
+        posted_fen, reserved_fen, overdrawn_fen = list[int](), list[int](), list[int]()
+        for now, was in zip(self.balances.values(), self.before.values(), strict=True):
+            posted, reserved, _, overdrawn = now
+            posted_before, reserved_before, _, _ = was
+            posted_fen.append(posted - posted_before)
+            reserved_fen.append(reserved - reserved_before)
+            overdrawn_fen.append(overdrawn)
+        return BalanceChanges(list(self.balances), posted_fen, reserved_fen, overdrawn_fen)

@@ -6,6 +6,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from campus_node.ledger.writer import Started, Writer
 
 
+class NotTried(Exception):
+    """The batch before was not committed, and this one was decided on top of it."""
+
+
 class Committer:
     """Commits one batch at a time.
 
@@ -30,11 +34,20 @@ class Committer:
             commit.set_result(None)
         return commit
 
-    def beside(self, started: Started) -> Future[None]:
-        """Commit on the other thread, while this one decides the next batch."""
-        commit = self._thread.submit(self._writer.commit, started)
+    def beside(self, started: Started, after: Future[None] | None) -> Future[None]:
+        """Commit on the other thread, while this one decides the next batch.
+
+        Args:
+            after: the commit that must have succeeded before; if it fails this one ends with NotTried.
+        """
+        commit = self._thread.submit(self._commit_after, started, after)
         commit.add_done_callback(lambda _: self._wake())
         return commit
+
+    def _commit_after(self, started: Started, after: Future[None] | None) -> None:
+        if after is not None and after.exception() is not None:
+            raise NotTried
+        self._writer.commit(started)
 
     def close(self) -> None:
         """Let the other thread end."""

@@ -75,14 +75,17 @@ def decide(
     outbox: list[OutboxItem] = []
     undecided: list[tuple[Request, Exception]] = []
 
-    for position, request in enumerate((*expiring, *requests)):
+    own = len(expiring)
+    for request in (*expiring, *requests):
         try:
-            if position >= len(expiring) and is_malformed(request):  # a caller's EXPIRE is malformed
+            if own:
+                own -= 1
+            elif is_malformed(request):  # a caller's EXPIRE is
                 answers.append(_MALFORMED)
                 continue
             digest = request_hash(request)
-            key = request.originator, request.transfer_id
-            first = known.get(key) or fresh.get(key)
+            key = request[:2]
+            first = fresh.get(key) or (known.get(key) if known else None)
             if first is not None:
                 answers.append(first[1] if first[0] == digest else _CONFLICT)
                 continue

@@ -146,7 +146,7 @@ class Engine:
 
     def balance(self, account: int) -> Balance | None:
         """Return a committed balance, None if there is no such account."""
-        return self._writer.balances.get(account)
+        return self._writer.balance(account)
 
     @property
     def recorded_at_unix_ms(self) -> int:
@@ -285,18 +285,20 @@ class Engine:
             self._post(groups)
             return
         before = self._flight
+        if before is None and self._line.items < self._overlap_items_min:  # nothing waits to be decided
+            self._flight = _Flight(groups, started, self._committer.here(started))
+            self._land()
+            return
+        commit = self._committer.beside(started, None if before is None else before.commit)
         if before is not None and before.commit.exception() is not None:
+            commit.exception()  # wait: it gives up too
             self._writer.undo(started)
             self._land()
             self._post(groups)
             return
-        nothing_to_overlap = before is None and self._line.items < self._overlap_items_min
-        commit = (self._committer.here if nothing_to_overlap else self._committer.beside)(started)
         self._flight = _Flight(groups, started, commit)
         if before is not None:
             self._conclude(before)
-        elif nothing_to_overlap:
-            self._land()
 
     def _wake(self) -> None:
         with self._line.ready:

@@ -1,9 +1,10 @@
 """Who is told what the ledger does: metrics and alarms."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from federation.transfer import Answer, Refusal
+from federation.transfer import Answer
 
 
 class EngineObserver(Protocol):
@@ -30,8 +31,4 @@ class Unobserved:
 
 def refusals_of(answers: Sequence[Answer]) -> dict[int, int]:
     """Count answers by refusal."""
-    counts: dict[int, int] = {}
-    for answer in answers:
-        if answer.refusal != Refusal.NONE:
-            counts[answer.refusal] = counts.get(answer.refusal, 0) + 1
-    return counts
+    return dict(Counter(answer.refusal for answer in answers if answer.refusal))

@@ -5,7 +5,7 @@ the database that every batch checks. Only the epoch decides.
 """
 
 import io
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
@@ -16,7 +16,15 @@ from psycopg2.extras import execute_values
 
 from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row, copy_stream
-from campus_node.ledger.store import NO_WRITER_ROW, AccountOpening, Batch, DuplicateKey, Lease, Snapshot
+from campus_node.ledger.store import (
+    NO_BALANCE_ROW,
+    NO_WRITER_ROW,
+    AccountOpening,
+    Batch,
+    DuplicateKey,
+    Lease,
+    Snapshot,
+)
 from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUnknown, StoreDown
 
 Connection = psycopg2.extensions.connection
@@ -34,21 +42,33 @@ _ROW: Final = ", ".join(COLUMNS)
 _READ_ROW: Final = ", ".join(
     f"uuid_send(t.{name})" if name in {"transfer_id", "target_id"} else f"t.{name}" for name in COLUMNS
 )
-_COPY: Final = f"COPY transfers ({_ROW}) FROM STDIN (FORMAT binary)"
-_FENCE: Final = """
+_BEGIN_AND_COPY: Final = f"BEGIN; COPY transfers ({_ROW}) FROM STDIN (FORMAT binary)"
+# One message checks all and commits: a division by zero is how plain SQL says no before its COMMIT.
+_PREPARE: Final = """
+PREPARE finish_batch (
+    bigint, bigint, bigint, bytea, int, bigint, bigint, bigint[], bigint[], bigint[], bigint[], bigint
+) AS
 WITH fence AS (
-    UPDATE writer SET seq = %s, chain_hash = %s, recorded_at_unix_ms = %s
-    WHERE shard = 0 AND epoch = %s AND seq = %s RETURNING epoch, incarnation
+    UPDATE writer SET seq = $3, chain_hash = $4, recorded_at_unix_ms = $6
+    WHERE shard = 0 AND epoch = $1 AND seq = $2 RETURNING epoch, incarnation
+), written AS (
+    INSERT INTO batches
+        (last_seq, first_seq, epoch, incarnation, business_date, recorded_at_unix_ms, chain_hash)
+    SELECT $3, $7, epoch, incarnation, $5, $6, $4 FROM fence RETURNING last_seq
+), changed AS (
+    UPDATE balances b
+    SET posted_fen = b.posted_fen + d.posted, reserved_fen = b.reserved_fen + d.reserved,
+        overdrawn_fen = d.overdrawn
+    FROM unnest($8, $9, $10, $11) AS d (account, posted, reserved, overdrawn)
+    WHERE b.account = d.account
+    RETURNING b.account
 )
-INSERT INTO batches (last_seq, first_seq, epoch, incarnation, business_date, recorded_at_unix_ms, chain_hash)
-SELECT %s, %s, epoch, incarnation, %s, %s, %s FROM fence"""
-_CHANGE_BALANCES: Final = """
-UPDATE balances b
-SET posted_fen = b.posted_fen + d.posted, reserved_fen = b.reserved_fen + d.reserved,
-    overdrawn_fen = d.overdrawn
-FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
-    AS d (account, posted, reserved, overdrawn)
-WHERE b.account = d.account"""
+SELECT 1 / ((SELECT count(*) FROM written) = 1 AND (SELECT count(*) FROM changed) = $12)::int"""
+_FINISH_AND_COMMIT: Final = f"EXECUTE finish_batch ({', '.join(['%s'] * 12)}); COMMIT"
+_INSERT_OUTBOX: Final = (
+    "INSERT INTO outbox (message, topic, body, created_at_unix_ms, attempts, next_attempt_at_unix_ms)"
+    " VALUES %s ON CONFLICT DO NOTHING"
+)
 _OPEN_RESERVATIONS: Final = f"""
 SELECT {_READ_ROW} FROM transfers t WHERE t.expires_at_unix_ms > %s AND NOT EXISTS (
     SELECT 1 FROM transfers c
@@ -76,6 +96,7 @@ class PostgresStore:
         self._dsn = dsn
         self._connect = connect
         self._connection: Connection | None = None
+        self._prepared = False  # finish_batch, which belongs to the connection
 
     def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
         """Become the writer: take the advisory lock, raise the epoch."""
@@ -110,42 +131,34 @@ class PostgresStore:
     def append(self, batch: Batch) -> None:
         """Write a batch in one durable commit."""
         before, after = batch.before, batch.after
-        first, last = batch.rows[0], batch.rows[-1]
+        stream = copy_stream(batch.encoded)
+        changes = [_array(map(str, column)) for column in batch.changes]
+        db = self._db()
         try:
-            with self._transaction() as cursor:
-                moved = after.seq, after.chain_hash, after.recorded_at_unix_ms, before.epoch, before.seq
-                written = (
-                    last.seq,
-                    first.seq,
-                    last.business_date,
-                    last.recorded_at_unix_ms,
-                    after.chain_hash,
-                )
-                cursor.execute(_FENCE, (*moved, *written))
-                if cursor.rowcount != 1:
-                    raise LeaseLost(self._winner(cursor))
-                cursor.copy_expert(_COPY, io.BytesIO(copy_stream(batch.encoded)))
-                if batch.changes:
-                    columns = [
-                        "{" + ",".join(map(str, column)) + "}" for column in zip(*batch.changes, strict=True)
-                    ]
-                    cursor.execute(_CHANGE_BALANCES, columns)
-                    if cursor.rowcount != len(batch.changes):
-                        raise JournalBroken(
-                            "an account of the batch has no balance row: run `campus ledger check`"
-                        )
+            with self._failures(db), db.cursor() as cursor:
+                if not self._prepared:
+                    cursor.execute(_PREPARE)
+                    self._prepared = True
+                cursor.copy_expert(_BEGIN_AND_COPY, io.BytesIO(stream), len(stream))
                 if batch.outbox:
-                    now = last.recorded_at_unix_ms
-                    execute_values(
-                        cursor,
-                        "INSERT INTO outbox (message, topic, body, created_at_unix_ms, attempts,"
-                        " next_attempt_at_unix_ms) VALUES %s ON CONFLICT DO NOTHING",
-                        [(*item, now, 0, now) for item in batch.outbox],
-                    )
+                    now = after.recorded_at_unix_ms
+                    execute_values(cursor, _INSERT_OUTBOX, [(*item, now, 0, now) for item in batch.outbox])
+            with self._failures(db, committing=True), db.cursor() as cursor:
+                fence = before.epoch, before.seq
+                position = after.seq, after.chain_hash, after.business_date, after.recorded_at_unix_ms
+                written = *position, batch.rows[0].seq
+                changed = *changes, len(batch.changes.accounts)
+                cursor.execute(_FINISH_AND_COMMIT, (*fence, *written, *changed))
         except psycopg2.errors.UniqueViolation as error:
             if error.diag.table_name == "transfers":
                 raise DuplicateKey from error
             raise
+        except psycopg2.errors.DivisionByZero:
+            with self._transaction() as cursor:
+                lease = _lease(cursor)
+                if (lease.epoch, lease.seq) != (before.epoch, before.seq):
+                    raise LeaseLost(self._winner(cursor)) from None
+            raise JournalBroken(NO_BALANCE_ROW) from None
 
     def holds_lease(self, epoch: int) -> bool:
         """Tell whether the writer row still has this epoch."""
@@ -247,7 +260,7 @@ class PostgresStore:
     def _db(self) -> Connection:
         if self._connection is None:
             try:
-                self._connection = self._connect(
+                db = self._connect(
                     self._dsn,
                     connect_timeout=5,
                     options=_OPTIONS,
@@ -258,6 +271,8 @@ class PostgresStore:
                 )
             except psycopg2.Error as error:
                 raise StoreDown(f"cannot reach PostgreSQL: {str(error).strip()}") from error
+            db.autocommit = True  # BEGIN and COMMIT go with other statements in one message
+            self._connection, self._prepared = db, False
         return self._connection
 
     def _disconnect(self) -> None:
@@ -270,27 +285,35 @@ class PostgresStore:
     def _transaction(self) -> Iterator[Cursor]:
         """Commit what the block does, or nothing of it; turn PostgreSQL's failures into ours."""
         db = self._db()
-        try:
-            with db.cursor() as cursor:
+        with db.cursor() as cursor:
+            with self._failures(db):
+                cursor.execute("BEGIN")
                 yield cursor
+            with self._failures(db, committing=True):
+                cursor.execute("COMMIT")
+
+    @contextmanager
+    def _failures(self, db: Connection, *, committing: bool = False) -> Iterator[None]:
+        """Undo what the block began if it fails; turn PostgreSQL's failures into ours."""
+        try:
+            yield
         except (psycopg2.IntegrityError, psycopg2.DataError):
             self._roll_back(db)
             raise
         except psycopg2.Error as error:
+            if committing:
+                self._disconnect()
+                raise OutcomeUnknown(f"PostgreSQL: commit: {str(error).strip()}") from error
             self._roll_back(db)
             raise StoreDown(f"PostgreSQL: {str(error).strip()}") from error
         except BaseException:
             self._roll_back(db)
             raise
-        try:
-            db.commit()
-        except psycopg2.Error as error:
-            self._disconnect()
-            raise OutcomeUnknown(f"PostgreSQL: commit: {str(error).strip()}") from error
 
     def _roll_back(self, db: Connection) -> None:
         try:
-            db.rollback()
+            with db.cursor() as cursor:
+                cursor.execute("ROLLBACK")
         except psycopg2.Error:
             self._disconnect()
 
@@ -327,6 +350,8 @@ def _row(values: Sequence[Any]) -> Row:
 
 def _arrays(keys: Collection[Key]) -> list[str]:
     """Return originators and ids as PostgreSQL array literals."""
-    originators = "{" + ",".join(str(originator) for originator, _ in keys) + "}"
-    ids = "{" + ",".join(transfer_id.hex() for _, transfer_id in keys) + "}"
-    return [originators, ids]
+    return [_array(str(originator) for originator, _ in keys), _array(key.hex() for _, key in keys)]
+
+
+def _array(values: Iterable[str]) -> str:
+    return "{" + ",".join(values) + "}"

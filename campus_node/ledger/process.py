@@ -5,7 +5,7 @@ import sys
 from typing import Final
 
 _SWITCH_S: Final = 0.0001  # by default 5 ms, as long as a commit
-_GC_THRESHOLDS: Final = (50_000, 20, 100)
+_GC_THRESHOLDS: Final = (500_000, 20, 100)
 
 
 def suit_process() -> None:

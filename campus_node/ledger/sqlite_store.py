@@ -9,12 +9,14 @@ import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row
 from campus_node.ledger.store import (
+    NO_BALANCE_ROW,
     NO_WRITER_ROW,
     AccountOpening,
     Batch,
@@ -27,13 +29,12 @@ from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUn
 Connect = Callable[..., sqlite3.Connection]
 
 _BUSY_MS: Final = 5_000
-_CHECKPOINT_PAGES: Final = 16_000  # the same pages change in batch after batch: copy them back seldom
+_CHECKPOINT_PAGES: Final = 32_000  # the same pages change in batch after batch: copy them back seldom
 _IDS_PER_QUERY: Final = 1_000
 _ROW: Final = ", ".join(COLUMNS)
 _BALANCE: Final = "account, posted_fen, reserved_fen, floor_fen, overdrawn_fen"
-_INSERT_ROW: Final = (
-    f"INSERT INTO transfers ({_ROW}, debit_prev, credit_prev) VALUES ({', '.join('?' * len(COLUMNS))}, ?, ?)"
-)
+_INSERT_ROWS: Final = f"INSERT INTO transfers ({_ROW}, debit_prev, credit_prev) VALUES {{}}"
+_ROW_VALUES: Final = len(COLUMNS) + 2
 _FENCE: Final = (
     "UPDATE writer SET seq = ?, chain_hash = ?, recorded_at_unix_ms = ?"
     " WHERE shard = 0 AND epoch = ? AND seq = ?"
@@ -43,10 +44,14 @@ _INSERT_BATCH: Final = (
     " (last_seq, first_seq, epoch, incarnation, business_date, recorded_at_unix_ms, chain_hash)"
     " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
-_CHANGE_BALANCE: Final = (
-    "UPDATE balances SET posted_fen = posted_fen + ?, reserved_fen = reserved_fen + ?, overdrawn_fen = ?,"
-    " last_seq = ? WHERE account = ?"
+_CHANGE_BALANCES: Final = (  # column1 … column5: so SQLite names what VALUES brings
+    "UPDATE balances SET posted_fen = posted_fen + column2, reserved_fen = reserved_fen + column3,"
+    " overdrawn_fen = column4, last_seq = column5 FROM (VALUES {}) WHERE account = column1"
 )
+_CHANGE_VALUES: Final = 5
+# The driver gives the interpreter back for the time of a statement, not of a row: with few long statements
+# another batch can be decided beside them. Parts by powers of two, so that all texts stay prepared.
+_PART_ROWS: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 _INSERT_OUTBOX: Final = (
     "INSERT INTO outbox (message, topic, body, created_at_unix_ms, attempts, next_attempt_at_unix_ms)"
     " VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT DO NOTHING"
@@ -109,13 +114,13 @@ class SqliteStore:
         """Write a batch in one durable commit."""
         before, after = batch.before, batch.after
         first, last = batch.rows[0], batch.rows[-1]
-        linked, last_seqs = self._link(batch.rows)
+        values, last_seqs = self._link(batch.rows)
         try:
             with self._transaction() as db:
                 fence = (after.seq, after.chain_hash, after.recorded_at_unix_ms, before.epoch, before.seq)
                 if db.execute(_FENCE, fence).rowcount != 1:
                     raise LeaseLost(self._winner(db))
-                db.executemany(_INSERT_ROW, linked)
+                _execute_values(db, _INSERT_ROWS, values, _ROW_VALUES)
                 db.execute(
                     _INSERT_BATCH,
                     (
@@ -128,14 +133,11 @@ class SqliteStore:
                         after.chain_hash,
                     ),
                 )
-                changes = (
-                    (posted_fen, reserved_fen, overdrawn_fen, last_seqs[account], account)
-                    for account, posted_fen, reserved_fen, overdrawn_fen in batch.changes
-                )
-                if batch.changes and db.executemany(_CHANGE_BALANCE, changes).rowcount != len(batch.changes):
-                    raise JournalBroken(
-                        "an account of the batch has no balance row: run `campus ledger check`"
-                    )
+                accounts = batch.changes.accounts
+                changes = zip(*batch.changes, map(last_seqs.__getitem__, accounts), strict=True)
+                flat = list(chain.from_iterable(sorted(changes)))  # by account: neighbours share pages
+                if _execute_values(db, _CHANGE_BALANCES, flat, _CHANGE_VALUES) != len(accounts):
+                    raise JournalBroken(NO_BALANCE_ROW)
                 if batch.outbox:
                     now = last.recorded_at_unix_ms
                     db.executemany(_INSERT_OUTBOX, [(*item, now, now) for item in batch.outbox])
@@ -145,10 +147,10 @@ class SqliteStore:
             raise
         self._last_seqs.update(last_seqs)
 
-    def _link(self, rows: Sequence[Row]) -> tuple[list[tuple[object, ...]], dict[int, int]]:
-        """Return the rows with their links back, and the last seq of every account that they touch."""
+    def _link(self, rows: Sequence[Row]) -> tuple[list[object], dict[int, int]]:
+        """Return the values of all rows with their links back, and the last seq of every account touched."""
         before, last_seqs = self._last_seqs, dict[int, int]()
-        linked: list[tuple[object, ...]] = []
+        values: list[object] = []
         for row in rows:
             debit_prev = credit_prev = None
             if row.posted_fen or row.reserved_fen:
@@ -159,8 +161,9 @@ class SqliteStore:
                 credit = row.credit
                 credit_prev = last_seqs.get(credit) or before.get(credit)
                 last_seqs[credit] = row.seq
-            linked.append((*row, debit_prev, credit_prev))
-        return linked, last_seqs
+            values += row
+            values += debit_prev, credit_prev
+        return values, last_seqs
 
     def holds_lease(self, epoch: int) -> bool:
         """Tell whether the writer row still has this epoch."""
@@ -322,6 +325,18 @@ class SqliteStore:
                 db.execute("ROLLBACK")
         except sqlite3.Error:
             self._disconnect()  # closing rolls back
+
+
+def _execute_values(db: sqlite3.Connection, statement: str, values: Sequence[object], width: int) -> int:
+    """Execute a statement over rows of so many values each, part by part; return the rows it touched."""
+    touched = start = 0
+    for rows in _PART_ROWS:
+        part = rows * width
+        text = statement.format(", ".join([f"({', '.join('?' * width)})"] * rows))
+        while start + part <= len(values):
+            touched += db.execute(text, values[start : start + part]).rowcount
+            start += part
+    return touched
 
 
 def _lease(db: sqlite3.Connection) -> Lease:

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from campus_node.ledger.books import Balance, Key, TransferState
+from campus_node.ledger.books import Balance, BalanceChanges, Key, TransferState
 from campus_node.ledger.decision import OutboxItem
 from campus_node.ledger.rows import Row
 
 NO_WRITER_ROW: Final = (
     "the journal has rows but nobody ever wrote it: the writer row is lost; restore the last whole backup"
 )
+NO_BALANCE_ROW: Final = "an account of the batch has no balance row: run `campus ledger check`"
 
 
 class Lease(NamedTuple):
@@ -37,21 +38,12 @@ class Snapshot(NamedTuple):
     open_reservations: dict[Key, TransferState]
 
 
-class BalanceChange(NamedTuple):
-    """What a batch did to one account."""
-
-    account: int
-    posted_fen: int  # added
-    reserved_fen: int  # added
-    overdrawn_fen: int  # the new value
-
-
 class Batch(NamedTuple):
     """What one durable commit writes."""
 
     rows: Sequence[Row]
     encoded: bytes  # the rows as `rows.encode` made them
-    changes: Sequence[BalanceChange]
+    changes: BalanceChanges
     outbox: Sequence[OutboxItem]
     before: Lease
     after: Lease

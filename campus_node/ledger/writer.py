@@ -18,32 +18,20 @@ from campus_node.ledger.outage import Outage
 from campus_node.ledger.recent import RecentAnswers
 from campus_node.ledger.rows import chain
 from campus_node.ledger.rules import expiry_of
-from campus_node.ledger.store import AccountOpening, BalanceChange, Batch, DuplicateKey, Lease, Store
+from campus_node.ledger.store import AccountOpening, Batch, DuplicateKey, Lease, Store
+from campus_node.ledger.survey import Survey, survey
 from federation.business_date import BusinessCalendar
 from federation.clock import Clock, SteadyClock
 from federation.errors import LeaseLost, Misconfigured, StoreDown, Unavailable
-from federation.transfer import TRANSFER_ID_BYTES, Answer, Request, Verb
+from federation.transfer import Answer, Request
 
 T = TypeVar("T")
 _Expiry = tuple[int, int, Key]  # when, seq of the RESERVE, its id
 
-_RESERVE: Final = int(Verb.RESERVE)
 _OPEN: Final = int(Status.OPEN)
 _SET_BACK_MS: Final = 60_000  # the wall clock this far behind the books is an alarm
 _ATTEMPTS_BEFORE_BISECTION: Final = 2
 _DUPLICATES_MAX: Final = 3
-
-
-class Survey(NamedTuple):
-    """What is known of the ids that a batch speaks of, and what must be looked up."""
-
-    known: dict[Key, Known]
-    unsure: list[Key]  # may be in the journal
-    of_interest: list[Key]  # transfers whose state matters
-
-    @property
-    def needs_store(self) -> bool:
-        return bool(self.unsure or self.of_interest)
 
 
 class Started(NamedTuple):
@@ -51,7 +39,6 @@ class Started(NamedTuple):
 
     decision: Decision
     batch: Batch
-    balances: dict[int, Balance]
     balances_before: dict[int, Balance]
     reservations_before: dict[Key, TransferState | None]
     due: list[_Expiry]
@@ -88,8 +75,8 @@ class Writer:
         self._observer = observer
         self._outage = Outage(clock, observer, outage_hold_s)
 
-        self.balances: dict[int, Balance] = {}  # committed
-        self._balances: dict[int, Balance] = {}  # decided; ahead of the committed ones by what is started
+        self._balances: dict[int, Balance] = {}  # as decided, ahead of what is committed
+        self._uncommitted: tuple[Mapping[int, Balance], ...] = ()  # as it stood before each started batch
         self.commit_s = 0.01  # how long the last commit took
 
         self._steady = SteadyClock(clock)
@@ -135,24 +122,18 @@ class Writer:
         """The last row of the journal as decided."""
         return self._lease.seq
 
+    def balance(self, account: int) -> Balance | None:
+        """Return a committed balance, None if there is no such account. Any thread may ask at any time."""
+        while True:
+            uncommitted = self._uncommitted
+            holding = (before[account] for before in uncommitted if account in before)
+            balance = next(holding, None) or self._balances.get(account)
+            if uncommitted is self._uncommitted:  # else a batch came between the two looks
+                return balance
+
     def survey(self, requests: Sequence[Request], *, look_up_all: bool = False) -> Survey:
         """Tell what deciding needs that is not in memory."""
-        recent = self._recent
-        known: dict[Key, Known] = {}
-        unsure: list[Key] = []
-        of_interest: set[Key] = set()
-        for request in requests:
-            key = request.originator, request.transfer_id
-            first = recent.known(key)
-            if first is not None:
-                known[key] = first
-            elif look_up_all or recent.may_be_older(key):
-                unsure.append(key)
-            if request.verb == _RESERVE:
-                of_interest.add(key)
-            elif request.target_id:
-                of_interest.add((request.target_originator, request.target_id))
-        return Survey(known, _well_formed(unsure), _well_formed(of_interest - self._reservations.keys()))
+        return survey(requests, self._recent, self._reservations.keys(), look_up_all=look_up_all)
 
     def start(self, requests: Sequence[Request], survey: Survey) -> Started:
         """Decide a batch and go on from there in memory; nothing is written and nobody may be answered yet.
@@ -182,12 +163,11 @@ class Writer:
                 recorded_at_unix_ms=now,
                 business_date=date,
             )
-        changes = [BalanceChange._make(change) for change in draft.changed()]
-        batch = Batch(decision.rows, decision.encoded, changes, decision.outbox, before, after)
-        balances_before = {account: self._balances[account] for account in draft.balances}
+        batch = Batch(decision.rows, decision.encoded, draft.changed(), decision.outbox, before, after)
         reservations_before = {key: self._reservations.get(key) for key in draft.states}
-        started = Started(decision, batch, draft.balances, balances_before, reservations_before, due)
+        started = Started(decision, batch, draft.before, reservations_before, due)
         self._lease = after
+        self._uncommitted = *self._uncommitted, draft.before  # first: a reader looks there first
         self._balances.update(draft.balances)
         for key, state in draft.states.items():
             self._keep(key, state if state.status == _OPEN else None)
@@ -203,7 +183,7 @@ class Writer:
 
     def conclude(self, started: Started) -> list[Answer]:
         """Return the answers of a batch that is committed."""
-        self.balances.update(started.balances)
+        self._uncommitted = self._uncommitted[1:]
         self._outage.is_over()
         self._recent.committed(started.decision.fresh, started.batch.after.recorded_at_unix_ms)
         return started.decision.answers
@@ -212,6 +192,7 @@ class Writer:
         """Forget a batch that was started and not committed."""
         self._lease = started.batch.before
         self._balances.update(started.balances_before)
+        self._uncommitted = self._uncommitted[:-1]
         for key, state in started.reservations_before.items():
             self._keep(key, state)
         self._put_back(started.due)
@@ -251,7 +232,7 @@ class Writer:
         )
         for (account, _, floor_fen), done in zip(openings, opened, strict=True):
             if done and account not in self._balances:
-                self._balances[account] = self.balances[account] = new_balance(floor_fen)
+                self._balances[account] = new_balance(floor_fen)
         return opened
 
     def originator_numbers(self, names: Collection[str]) -> dict[str, int]:
@@ -333,7 +314,7 @@ class Writer:
             raise LeaseLost("another writer took over this ledger")
         self._lease = snapshot.lease
         self._balances = snapshot.balances
-        self.balances = dict(snapshot.balances)
+        self._uncommitted = ()
         self._reservations = snapshot.open_reservations
         self._expiries = [(s.expires_at_unix_ms, s.seq, key) for key, s in self._reservations.items()]
         heapq.heapify(self._expiries)
@@ -390,8 +371,3 @@ class Writer:
     def _alarm_undecidable(self, error: Exception | None) -> None:
         evidence = {"error": type(error).__name__, "why": str(error)}
         self._observer.alarm("ledger.undecidable", "serious", "ledger", evidence)
-
-
-def _well_formed(keys: Collection[Key]) -> list[Key]:
-    """Leave out what cannot be in a journal; deciding refuses it as malformed."""
-    return [key for key in keys if len(key[1]) == TRANSFER_ID_BYTES and 0 <= key[0] < 2**31]

@@ -122,15 +122,11 @@ class Breaker:
             def execute(self, sql: Any, parameters: Any = None) -> None:
                 breaker.before_statement(self.connection.close, psycopg2.OperationalError, sql, parameters)
                 super().execute(sql, parameters)
+                if isinstance(sql, str) and sql.endswith("COMMIT"):
+                    breaker.after_commit(self.connection.close, psycopg2.OperationalError)
 
             def copy_expert(self, sql: Any, *arguments: Any) -> None:
                 breaker.before_statement(self.connection.close, psycopg2.OperationalError, sql)
                 super().copy_expert(sql, *arguments)
 
-        class Connection(psycopg2.extensions.connection):
-            def commit(self) -> None:
-                breaker.before_statement(self.close, psycopg2.OperationalError, "COMMIT")
-                super().commit()
-                breaker.after_commit(self.close, psycopg2.OperationalError)
-
-        return psycopg2.connect(*args, connection_factory=Connection, cursor_factory=Cursor, **options)
+        return psycopg2.connect(*args, cursor_factory=Cursor, **options)
