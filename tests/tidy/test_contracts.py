@@ -38,6 +38,8 @@ def checkout(tmp_path: Path) -> Path:
         ("campus_node/ledger/books.py", "from federation.clock import Clock", "The ledger's rules"),
         ("campus_node/ledger/store.py", "import grpc", "Messages stop where the wire is"),
         ("hil_rig/checker.py", "import federation.errors", "The checker shares no code"),
+        ("hil_rig/virtual/card.py", "import campus_node.purse.mac", "The card shares no code"),
+        ("campus_node/purse/mac.py", "import time", "What the purse computes"),
     ],
 )
 def test_an_import_against_a_contract_is_found(checkout: Path, module: str, line: str, contract: str) -> None:
