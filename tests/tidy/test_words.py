@@ -39,7 +39,9 @@ BANNED: Final[dict[str, str]] = {
 }
 
 # "path::identifier" → why the word is right there.
-ALLOWED: Final[dict[str, str]] = {}
+ALLOWED: Final[dict[str, str]] = {
+    "campus_node/purse/apdu.py::data": "ISO/IEC 7816-4 calls the bytes of an APDU so, and they may be anything",
+}
 
 
 def banned_words(identifier: str) -> list[str]:
