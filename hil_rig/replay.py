@@ -1,9 +1,9 @@
 """Plays an APDU trace against a card or a PSAM and tells the first difference.
 
-What a trace hides is not compared, and a command with hidden bytes is not sent unless somebody fills them in; both are
-counted. A card draws random numbers, and all that follows depends on them: a card in this process is given those that
-the trace has (`recorded_random`), so that it must answer to the byte. With a real card the first difference is the
-first random number.
+What a trace hides is not compared, and a command with hidden bytes is not sent unless somebody fills them in;
+both are counted. A card draws random numbers, and all that follows depends on them: a card in this process is
+given those that the trace has (`recorded_random`), so that it must answer to the byte. With a real card the first
+difference is the first random number.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,14 @@ from campus_node.purse.trace_file import POWER_ON, Exchange, Veiled
 _GET_CHALLENGE: Final = (0x00, 0x84)
 _INIT: Final = (0x80, 0x50)
 _VERIFY: Final = (0x00, 0x20)
-_RANDOM_AT: Final[Mapping[int, int]] = {0: 8, 1: 11, 2: 11, 3: 11, 4: 11, 5: 8}  # P1 of an INIT → offset of 4 bytes
+_RANDOM_AT: Final[Mapping[int, int]] = {
+    0: 8,
+    1: 11,
+    2: 11,
+    3: 11,
+    4: 11,
+    5: 8,
+}  # P1 of an INIT → offset of 4 bytes
 _INIT_RANDOM_BYTES: Final = 4
 _SERIAL_BYTES: Final = 8
 
@@ -137,7 +144,7 @@ def fill_in(asn: bytes, pin: bytes | None = None) -> Fill:
 
 
 def _with_serial(command: Veiled, serial: bytes) -> bytes | None:
-    """Return the command with the serial where it fits over what is hidden; None = that does not complete it."""
+    """Return the command with the serial where it fits over what is hidden; None = that is not all."""
     octets, hidden = bytearray(command.octets), set(command.hidden)
     for start in range(5, len(octets) - len(serial) + 1):
         places = range(start, start + len(serial))

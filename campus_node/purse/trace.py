@@ -1,7 +1,7 @@
 """A trace of what goes over a card channel: for people to read, for the rig to replay, without any secret.
 
-PINs, keys, what CIPHER DATA works on and whatever travels under secure messaging are never written. The middle of a
-card's serial number and what is about the cardholder are hidden unless the trace is asked to be full.
+PINs, keys, what CIPHER DATA works on and whatever travels under secure messaging are never written. The middle
+of a card's serial number and what is about the cardholder are hidden unless the trace is asked to be full.
 """
 
 import os
@@ -26,6 +26,7 @@ Say = Callable[[Sentence | str], str]
 _FCI_FILE: Final = b"\x9f\x0c"  # the tag under which SELECT gives file 0015
 _GET_RESPONSE: Final = 0xC0
 _SELECT: Final = 0xA4
+_FILE_BYTES: Final = 30  # of file 0015; what a product keeps behind is about its holder
 _ASN_BYTES: Final = 10
 _SERIAL_BYTES: Final = 8
 _HIDDEN_OF_SERIAL: Final = range(2, 6)
@@ -78,7 +79,9 @@ class Trace:
         """Write down a reset."""
         text = LOST if answer is None else Veiled(answer).text()
         told = why or self._say(Sentence("answer to reset"))
-        self._write(device, self._say(Sentence("reset")), action, (), text, [f"{told} ({took_s * 1000:.3f} ms)"])
+        self._write(
+            device, self._say(Sentence("reset")), action, "", text, [f"{told} ({took_s * 1000:.3f} ms)"]
+        )
 
     def exchange(
         self, device: Device, command: bytes, answer: bytes | None, layout: Layout, took_s: float, why: str
@@ -100,9 +103,7 @@ class Trace:
         came_groups = [*_groups(layout.answered, len(content)), 2]
         self._write(device, name, sent.text(groups), told, came.text(came_groups), lines)
 
-    def _write(
-        self, device: str, name: str, sent: str, told: str | Sequence[str], came: str, lines: Sequence[str]
-    ) -> None:
+    def _write(self, device: str, name: str, sent: str, told: str, came: str, lines: Sequence[str]) -> None:
         now = datetime.fromtimestamp(self.clock.unix_ms() / 1000, UTC)
         at = f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d}Z"
         text = [f"{at} {device} {name}", f"  > {sent}"]
@@ -117,7 +118,7 @@ class Trace:
             piece = octets[at : at + field.length] if field.length else octets[at:]
             hidden = self._hidden([field], piece, 0)
             at += len(piece)
-            if piece:
+            if piece and field.form is not Form.SECRET:
                 parts.append(f"{self._say(field.name)} {_shown(field, piece, hidden)}")
         return ", ".join(parts)
 
@@ -129,7 +130,9 @@ class Trace:
             length = min(field.length, len(octets) - at) if field.length else len(octets) - at
             found.update(start + at + i for i in _hidden_of(field.form, octets[at : at + length], self.full))
             at += length
-        found.update(start + i for i in range(at, len(octets)))  # longer than described: nobody knows what it is
+        found.update(
+            start + i for i in range(at, len(octets))
+        )  # longer than described: nobody knows what it is
         for serial in () if self.full else self._serials:
             place = octets.find(serial)
             while place >= 0:
@@ -209,7 +212,9 @@ class TracedChannel:
         try:
             answer = act()
         except (CardLeft, ReaderLost) as error:
-            self._trace.action(self._device, action, None, self._trace.clock.monotonic_s() - began_s, _why(error))
+            self._trace.action(
+                self._device, action, None, self._trace.clock.monotonic_s() - began_s, _why(error)
+            )
             raise
         self._trace.action(self._device, action, answer, self._trace.clock.monotonic_s() - began_s, "")
         return answer
@@ -247,7 +252,8 @@ def _hidden_of(form: Form, octets: bytes, full: bool) -> Sequence[int]:
     if form is Form.FCI:
         place = octets.find(_FCI_FILE)
         start = place + 3 + 10  # tag, length, then the ASN at offset 10 of file 0015
-        return () if place < 0 else range(start + 4, min(start + 8, len(octets)))
+        hidden = [*range(start + 4, start + 8), *range(place + 3 + _FILE_BYTES, len(octets))]
+        return [i for i in hidden if i < len(octets)] if place >= 0 else ()
     if len(octets) < (_ASN_BYTES if form is Form.ASN else _SERIAL_BYTES):
         return range(len(octets))
     return range(len(octets) - 6, len(octets) - 2)

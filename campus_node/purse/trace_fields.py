@@ -1,4 +1,4 @@
-"""What the fields of commands and answers are called, how they are shown, and which of them a trace must hide.
+"""What the fields of commands and answers are called, how they are shown, and which a trace must hide.
 
 A command that is not in the table is hidden whole: what nobody described cannot leak.
 """
@@ -43,7 +43,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The fields of one command: what is sent after the header, and what comes back before the status word."""
+    """The fields of a command: what is sent after the header, what comes back before the status word."""
 
     sent: Sequence[Field] = ()
     answered: Sequence[Field] = ()
@@ -149,7 +149,8 @@ PUBLIC_FILE: Final = (
     Field(Sentence("ASN"), 10, Form.ASN),
     Field(Sentence("valid from"), 4, Form.DATE),
     Field(Sentence("valid until"), 4, Form.DATE),
-    Field(Sentence("bytes"), 0),
+    Field(Sentence("issuer's bytes"), 2),
+    Field(Sentence("more"), 0, Form.PERSONAL),  # a toll card keeps its plate there
 )
 FILES: Final[dict[tuple[str, int], Sequence[Field]]] = {
     ("card", 0x15): PUBLIC_FILE,
@@ -159,7 +160,11 @@ FILES: Final[dict[tuple[str, int], Sequence[Field]]] = {
         Field(Sentence("name"), 20, Form.PERSONAL),
         Field(Sentence("id number"), 0, Form.PERSONAL),
     ),
-    ("sam", 0x15): (Field(Sentence("serial"), 10), Field(Sentence("version"), 1), Field(Sentence("bytes"), 0)),
+    ("sam", 0x15): (
+        Field(Sentence("serial"), 10),
+        Field(Sentence("version"), 1),
+        Field(Sentence("bytes"), 0),
+    ),
     ("sam", 0x16): (_TERMINAL,),
 }
 LOG_FILE: Final = 0x18
@@ -192,7 +197,7 @@ def layout_of(device: str, header: bytes, selected: int) -> Layout:
 
 
 def _from_offset(fields: Sequence[Field], offset: int) -> Sequence[Field]:
-    """Leave out what stands before offset; a field that is cut keeps its name, and hides all if it hid some."""
+    """Leave out what stands before offset; a field that is cut hides all if it hid some."""
     left: list[Field] = []
     for field in fields:
         if not field.length:

@@ -6,8 +6,8 @@
           balance 100.00
           success (0.412 ms)
 
-A line with a date begins an exchange and names the device; `>` is what was sent, `<` what came back; `**` is a byte that
-is hidden; `-` is an answer that never came. Everything else is for people and is skipped when read.
+A line with a date begins an exchange and names the device; `>` is what was sent, `<` what came back; `**` is a
+byte that is hidden; `-` is an answer that never came. Everything else is for people and is skipped when read.
 """
 
 import re
@@ -41,7 +41,7 @@ class Veiled:
     hidden: frozenset[int] = frozenset()
 
     def text(self, groups: Sequence[int] = ()) -> str:
-        """Return hexadecimal digits, `**` for what is hidden, with a space after each group of so many bytes."""
+        """Return hexadecimal digits, `**` for a hidden byte; a space after each group of so many bytes."""
         pairs = ["**" if i in self.hidden else f"{octet:02X}" for i, octet in enumerate(self.octets)]
         parts, at = [], 0
         for length in groups:
@@ -51,7 +51,7 @@ class Veiled:
         return " ".join(part for part in parts if part)
 
     def differs_from(self, octets: bytes) -> int | None:
-        """Return the first position where these bytes are others, hidden ones aside; None = they are the same."""
+        """Return the first position where these bytes are others, hidden ones aside; None = there is none."""
         for i, (mine, theirs) in enumerate(zip(self.octets, octets, strict=False)):
             if mine != theirs and i not in self.hidden:
                 return i
@@ -128,4 +128,6 @@ def _veiled(path: Path, number: int, text: str) -> Veiled:
 
 
 def _damaged(path: Path, number: int) -> Misconfigured:
-    return Misconfigured(Sentence("{path}, line {number}: this is no line of a trace", path=path, number=number))
+    return Misconfigured(
+        Sentence("{path}, line {number}: this is no line of a trace", path=path, number=number)
+    )
