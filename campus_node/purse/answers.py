@@ -31,7 +31,12 @@ class PurchaseInit:
         """Return the answer's fields. Raise AnswerUnreadable for a wrong length."""
         sized("INITIALIZE FOR PURCHASE", answer, 15)
         return cls(
-            _number(answer[:4]), _number(answer[4:6]), _number(answer[6:9]), answer[9], answer[10], answer[11:]
+            _number(answer[:4]),
+            _number(answer[4:6]),
+            _number(answer[6:9]),
+            answer[9],
+            answer[10],
+            answer[11:],
         )
 
 
@@ -58,9 +63,7 @@ class LoadInit:
     def parse(cls, answer: bytes) -> "LoadInit":
         """Return the answer's fields. Raise AnswerUnreadable for a wrong length."""
         sized("INITIALIZE FOR LOAD", answer, 16)
-        return cls(
-            _number(answer[:4]), _number(answer[4:6]), answer[6], answer[7], answer[8:12], answer[12:]
-        )
+        return cls(_number(answer[:4]), _number(answer[4:6]), answer[6], answer[7], answer[8:12], answer[12:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def parse_balance(answer: bytes) -> int:
 
 
 def parse_tac(answer: bytes) -> bytes:
-    """Return the TAC, 4 bytes, of a load or an overdraft update. Raise AnswerUnreadable for a wrong length."""
+    """Return the TAC, 4 bytes, of a load or an overdraft update. Raise AnswerUnreadable."""
     return sized("CREDIT FOR LOAD", answer, 4)
 
 

@@ -63,9 +63,9 @@ class Response(NamedTuple):
 def exchange(channel: CardChannel, command: Command) -> Response:
     """Send a command and return the card's whole answer.
 
-    A reader under T=0 hands two status words through: 61xx, whose answer is fetched by GET RESPONSE, and 6Cxx,
-    after which the same command is sent once more with that Le (the card has done nothing yet). Both are dealt
-    with here; a card that never stops asking back is left with the status word it gave last.
+    A reader under T=0 hands two status words through: 61xx, whose answer is fetched by GET RESPONSE, and
+    6Cxx, after which the same command is sent once more with that Le (the card has done nothing yet). Both
+    are dealt with here; a card that never stops asking back is left with the status word it gave last.
 
     Raises:
         CardLeft: no answer, or one shorter than a status word.

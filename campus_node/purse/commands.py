@@ -1,8 +1,8 @@
 """Every command of the purse card, byte for byte; their answers are in campus_node/purse/answers.py.
 
-Amounts and limits are fen. `made_at` is 7 bytes BCD YYYYMMDDhhmmss, `terminal_id` 6 bytes, a key index one byte.
-Builders raise ValueError for a wrong length and OverflowError for a number that does not fit. Commands that carry
-a MAC of secure messaging are in campus_node/purse/secure_messaging.py.
+Amounts and limits are fen. `made_at` is 7 bytes BCD YYYYMMDDhhmmss, `terminal_id` 6 bytes, a key index one
+byte. Builders raise ValueError for a wrong length and OverflowError for a number that does not fit.
+Commands that carry a MAC of secure messaging are in campus_node/purse/secure_messaging.py.
 
 Source: PBOC 2.0 e-purse; every row is asserted as literal bytes in tests/purse/test_tables.py.
 """
@@ -27,8 +27,8 @@ __all__ = [
     "LoadInit",
     "OverdraftInit",
     "Proof",
-    "Purse",
     "PurchaseInit",
+    "Purse",
     "TransactionType",
     "append_record",
     "change_pin",
@@ -247,9 +247,7 @@ def debit_for_unload(made_at: bytes, mac2: bytes) -> Command:
 
 def init_for_overdraft(key_index: int, terminal_id: bytes) -> Command:
     """Begin a change of the deposit's overdraft limit; answered with OverdraftInit."""
-    return Command(
-        0x80, Ins.INIT, 0x04, Purse.ED, key_index.to_bytes(1, "big") + _exact(terminal_id, 6), 19
-    )
+    return Command(0x80, Ins.INIT, 0x04, Purse.ED, key_index.to_bytes(1, "big") + _exact(terminal_id, 6), 19)
 
 
 def update_overdraft_limit(new_limit_fen: int, made_at: bytes, mac2: bytes) -> Command:

@@ -1,8 +1,8 @@
 """The files of a purse card and of a PSAM, field by field.
 
-`parse` raises AnswerUnreadable for content that is too short; content that is longer is a product's own and is kept
-in `rest` where there is such a field. Dates are 4 bytes BCD YYYYMMDD as the card has them: a card's date may be
-none.
+`parse` raises AnswerUnreadable for content that is too short; content that is longer is a product's own and
+is kept in `rest` where there is such a field. Dates are 4 bytes BCD YYYYMMDD as the card has them: a card's
+date may be none.
 """
 
 from dataclasses import dataclass
@@ -104,7 +104,9 @@ class HolderFile:
         """Return the file's content. Raise ValueError for a text that does not fit."""
         name, id_number = self.name.encode(NAME_ENCODING), self.id_number.encode("ascii")
         if len(name) > 20 or len(id_number) > 16:
-            raise ValueError(f"name and id number have {len(name)} and {len(id_number)} bytes, 20 and 16 at most")
+            raise ValueError(
+                f"name and id number have {len(name)} and {len(id_number)} bytes, 20 and 16 at most"
+            )
         head = bytes((self.card_type, self.staff))
         return head + name.ljust(20, b"\0") + id_number.ljust(16) + bytes([self.id_type]) + self.rest
 

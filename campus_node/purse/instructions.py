@@ -1,5 +1,7 @@
 """Every instruction byte of the purse and the PSAM, with its name for people."""
 
+# ruff: noqa: E501  # a row is a line
+
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final

@@ -1,9 +1,9 @@
 """What every MAC and TAC covers: the message before padding, from plain fields.
 
-Feed a message to `session_mac` or `tac` of campus_node/purse/algorithm.py, or to a key store, which does the same
-inside. Amounts, balances and limits are fen; `made_at` is 7 bytes BCD YYYYMMDDhhmmss; `terminal_id` is 6 bytes;
-integers are big-endian. Every function raises ValueError for a wrong length and OverflowError for a number that does
-not fit.
+Feed a message to `session_mac` or `tac` of campus_node/purse/algorithm.py, or to a key store, which does
+the same inside. Amounts, balances and limits are fen; `made_at` is 7 bytes BCD YYYYMMDDhhmmss;
+`terminal_id` is 6 bytes; integers are big-endian. Every function raises ValueError for a wrong length and
+OverflowError for a number that does not fit.
 
 Source: PBOC 2.0 e-purse. Vectors: tests/vectors/purse.toml.
 """
@@ -108,8 +108,9 @@ def overdraft_tac(
 ) -> bytes:
     """Return what the TAC of an overdraft update covers, 23 bytes.
 
-    The new balance is the old one + the new limit - the old limit; the counter is the one before it went up. The
-    TAC key is the one of a load: **unverified**, one card manual says that the key is used whole instead.
+    The new balance is the old one + the new limit - the old limit; the counter is the one before it went
+    up. The TAC key is the one of a load: **unverified**, one card manual says that the key is used whole
+    instead.
     """
     done = _four(new_balance_fen) + online_seq.to_bytes(2, "big")
     return done + _limit(new_limit_fen, terminal_id) + _exact(made_at, 7)

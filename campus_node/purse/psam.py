@@ -1,6 +1,7 @@
 """The PSAM: the terminal's own card, which proves purchases to cards and checks what they answer.
 
-Source: PBOC 2.0 PSAM as terminals drive it; every command is asserted as literal bytes in tests/purse/test_tables.py.
+Source: PBOC 2.0 PSAM as terminals drive it; every command is asserted as literal bytes in
+tests/purse/test_tables.py.
 """
 
 from collections.abc import Sequence
@@ -66,7 +67,7 @@ class Psam:
         self._factor_order = factor_order
 
     def select_issuer(self, issuer: bytes) -> None:
-        """Select the application that has the keys of this issuer, 8 bytes. Raise NotFoundInCard if none has."""
+        """Select the application that has this issuer's keys, 8 bytes. Raise NotFoundInCard if none has."""
         demand(self.channel, select_name(issuer))
 
     def serial(self) -> PsamSerial:
@@ -98,7 +99,8 @@ class Psam:
             made_at: 7 bytes BCD YYYYMMDDhhmmss, the terminal's clock.
             key_version: by which the PSAM finds its key.
             algorithm_byte: 0 to 255.
-            factors: 8 bytes each, **the card's first**, one for each level between the PSAM's key and the card's.
+            factors: 8 bytes each, **the card's first**, one for each level between the PSAM's key and the
+                card's.
 
         Raises:
             KeyNotFound: the PSAM has no such key version or algorithm.

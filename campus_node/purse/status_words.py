@@ -1,5 +1,7 @@
 """Every status word of the purse and the PSAM: what it means, and which refusal it is raised as."""
 
+# ruff: noqa: E501  # a row is a line
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
