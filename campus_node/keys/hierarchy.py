@@ -6,8 +6,8 @@ Each level follows from the one above by diversification with 8 bytes that name 
     group → campus   the issuer id, 8 bytes: group code ‖ campus number
     campus → card    the last 8 bytes of the card's ASN; always the last step
 
-Only purchase keys have a root: it exists in the key ceremony alone. Every other key begins at its campus, where it is
-drawn at random and stays (B2.3). Worked example: tests/vectors/keys.toml.
+Only purchase keys have a root: it exists in the key ceremony alone. Every other key begins at its campus,
+where it is drawn at random and stays (B2.3). Worked example: tests/vectors/keys.toml.
 """
 
 import re
@@ -52,6 +52,7 @@ class Usage(StrEnum):
     PIN_RELOAD = "pin_reload"  # DRPK
     EXTERNAL_AUTH = "external_auth"  # DACK
     INTERNAL_AUTH = "internal_auth"
+    MF_MAINTENANCE = "mf_maintenance"  # secure messaging in the card's master file
     PSAM_MAINTENANCE = "psam_maintenance"  # secure messaging of a PSAM; last factor: end of its serial
     PSAM_SESSION = "psam_session"  # a terminal's session with its node; last factor: end of the PSAM's serial
     TRANSPORT = "transport"  # the maker's key in blank cards and PSAMs, as delivered
@@ -60,7 +61,7 @@ class Usage(StrEnum):
 CARD_USAGES: Final = frozenset(
     {
         Usage.PURCHASE, Usage.LOAD, Usage.UNLOAD, Usage.OVERDRAFT, Usage.TAC, Usage.MAINTENANCE,
-        Usage.PIN_UNBLOCK, Usage.PIN_RELOAD, Usage.EXTERNAL_AUTH, Usage.INTERNAL_AUTH,
+        Usage.MF_MAINTENANCE, Usage.PIN_UNBLOCK, Usage.PIN_RELOAD, Usage.EXTERNAL_AUTH, Usage.INTERNAL_AUTH,
     }
 )  # fmt: skip
 
@@ -71,7 +72,7 @@ class KeyName:
 
     Args:
         usage: what it is for.
-        version: 1 to 254; a new one is issued beside the old one.
+        version: 0 to 254; a new one is issued beside the old one.
         algorithm: what it computes with.
         level: where it stands.
         owner: root: empty; group: the group code, 4 bytes; campus: the issuer id, 8 bytes.
@@ -87,8 +88,8 @@ class KeyName:
     owner: bytes
 
     def __post_init__(self) -> None:
-        if not 1 <= self.version <= VERSION_MAX:
-            raise ValueError(f"a key's version is 1 to {VERSION_MAX}, not {self.version}")
+        if not 0 <= self.version <= VERSION_MAX:
+            raise ValueError(f"a key's version is 0 to {VERSION_MAX}, not {self.version}")
         if len(self.owner) != _OWNER_BYTES[self.level]:
             raise ValueError(f"the owner of a {self.level.name} key has {_OWNER_BYTES[self.level]} bytes")
 
@@ -122,9 +123,7 @@ def parse_key_name(text: str) -> KeyName:
         )
     except ValueError as error:
         raise Misconfigured(
-            Sentence(
-                "{text} names no key: write for example campus/4355434100000001/load/1/sm4", text=text
-            )
+            Sentence("{text} names no key: write for example campus/4355434100000001/load/1/sm4", text=text)
         ) from error
 
 

@@ -1,10 +1,10 @@
 """What a key store can be asked. Keys are named, operations happen inside, and no key comes out in clear.
 
-Two stores exist: `campus_node.keys.sealed_file`, a file under a passphrase, and `campus_node.keys.token`, a PKCS#11
-token. Both do the same arithmetic, byte for byte.
+Two stores exist: `campus_node.keys.sealed_file`, a file under a passphrase, and
+`campus_node.keys.pkcs11_token`, a PKCS#11 token. Both do the same arithmetic, byte for byte.
 
-`factors` are the diversification steps from the named key down to the one that is used, the first one applied first:
-`(card_factor(asn),)` below a campus key; empty for the named key itself.
+`factors` are the diversification steps from the named key down to the one that is used, the first one applied
+first: `(card_factor(asn),)` below a campus key; empty for the named key itself.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class KeyEntry:
 
 
 class KeyStore(Protocol):
-    """Keys, usable by name. Raises KeyUnknown where a name has no key, KeyForbidden where the use is not allowed."""
+    """Keys, usable by name. Everything raises KeyUnknown or KeyForbidden where there is reason to."""
 
     def entries(self) -> Sequence[KeyEntry]:
         """Return what is there, by name; never keys."""
@@ -79,6 +79,9 @@ class KeyStore(Protocol):
     def tac(self, name: KeyName, factors: Factors, message: bytes) -> bytes:
         """Return the TAC of a message: 4 bytes."""
 
+    def pin_mac(self, name: KeyName, factors: Factors, new_pin: bytes) -> bytes:
+        """Return the MAC of RELOAD PIN over the new PIN: 4 bytes."""
+
     def messaging_mac(self, name: KeyName, factors: Factors, challenge: bytes, message: bytes) -> bytes:
         """Return the secure-messaging MAC: 4 bytes.
 
@@ -88,7 +91,7 @@ class KeyStore(Protocol):
         """
 
     def messaging_encrypt(self, name: KeyName, factors: Factors, plaintext: bytes) -> bytes:
-        """Return a plaintext enciphered for secure messaging: length byte ‖ plaintext, padded, whole blocks."""
+        """Return length byte ‖ plaintext enciphered for secure messaging: whole blocks."""
 
     def wrap_key(
         self, target: KeyName, target_factors: Factors, under: KeyName, under_factors: Factors, header: bytes

@@ -1,17 +1,31 @@
 """The issuer's side of load and unload: what the card claims is checked, and what convinces the card is made.
 
-Whoever stands at the card sees no key and decides nothing about money: it carries the card's answer to INIT FOR LOAD
-here, and the MAC2 back. Both MACs are computed inside the key store (B2.1, B2.3).
+Whoever stands at the card sees no key and decides nothing about money: it carries the card's answer to INIT
+FOR LOAD here, and the MAC2 back. Both MACs are computed inside the key store (B2.1, B2.3).
 
-An approval can be written into the card once, or never: it is bound to the card's random. Whether it was written is
-known by its TAC, by a later INIT with a higher counter, or by a never-written proof: a fresh INIT FOR LOAD whose
-terminal id is a random number of the issuer's. What a terminal merely reports proves nothing.
+An approval can be written into the card once, or never: it is bound to the card's random. Whether it was
+written is known by its TAC, by a later INIT with a higher counter, or by a never-written proof: a fresh INIT
+FOR LOAD whose terminal id is a random number of the issuer's. What a terminal merely reports proves nothing.
 """
 
+import hmac
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
-from federation.errors import Refused
+from campus_node.keys.hierarchy import Usage, campus_key, card_factor
+from campus_node.keys.store import KeyStore
+from campus_node.purse import mac
+from campus_node.purse.algorithm import Algorithm
+from campus_node.purse.commands import TransactionType
+from campus_node.purse.errors import MacWrong
+from campus_node.purse.load_book import LoadBook, LoadRow, LoadState
+from campus_node.wording import Sentence
+from federation.clock import Clock
+from federation.errors import Refused, Tampered
 
 LOAD_FEN_MAX: Final = 49_900  # 499 yuan a load
 EP_BALANCE_FEN_MAX: Final = 100_000  # of the electronic purse
@@ -23,11 +37,27 @@ class LoadTooLarge(Refused):
 
 
 class LoadOpen(Refused):
-    """An earlier load of this card has no known outcome: first its TAC, or the proof that it was never written."""
+    """An earlier load of this card has no known outcome: first its TAC, or a never-written proof."""
+
+
+class InitStale(Refused):
+    """The card said this before a load that was settled since; nothing can be approved on it."""
 
 
 class ProofRefused(Refused):
     """This INIT proves nothing: no proof was asked for, it was used before, or it is of another card."""
+
+
+class LoadUnknown(Refused):
+    """No such load was approved."""
+
+
+class KeyTooOld(Refused):
+    """The card's keys are below the minimum that the issuer set for its range."""
+
+
+class LoadContradicted(Tampered):
+    """A valid proof of a load that was proved never written: a clone, or a leaked key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +98,8 @@ class LoadApproval:
     """What convinces the card.
 
     Args:
-        made_at: 7 bytes BCD YYYYMMDDhhmmss, the issuer's; goes into CREDIT FOR LOAD or DEBIT FOR UNLOAD as it is.
-        mac2: 4 bytes.
+        made_at: 7 bytes BCD YYYYMMDDhhmmss, the issuer's; goes into CREDIT FOR LOAD or DEBIT FOR UNLOAD as it
+        is. mac2: 4 bytes.
     """
 
     made_at: bytes
@@ -102,7 +132,7 @@ class LoadAuthority(Protocol):
         """
 
     def ask_proof(self, request: LoadRequest) -> bytes:
-        """Return the terminal id, 6 random bytes, for the INIT FOR LOAD that proves a load was never written."""
+        """Return the terminal id, 6 random bytes, for the INIT that proves a load was never written."""
 
     def settle(self, request: LoadRequest, fresh: LoadRequest) -> bool:
         """Take that INIT's answer; True if it was never written and is void now, False if it was written.
@@ -115,3 +145,192 @@ class LoadAuthority(Protocol):
             MacWrong: the card did not say this, for example a replayed answer.
             ProofRefused: no proof was asked for, or it was used before.
         """
+
+
+class Issuer:
+    """The issuer of one campus: a `LoadAuthority` over its key store.
+
+    Args:
+        issuer: its id, 8 bytes.
+        keys: where the campus-level load, unload and TAC keys are.
+        book: where approvals are written down before they leave.
+        clock: whose time stands in approvals.
+        limits: what a load may come to.
+        admits: tells whether a card may still use keys of a version and algorithm; see `keys.rotation`.
+        random_bytes: makes the terminal ids of proofs.
+        timezone: in which the card's log shows the time.
+    """
+
+    def __init__(
+        self,
+        issuer: bytes,
+        keys: KeyStore,
+        book: LoadBook,
+        clock: Clock,
+        *,
+        limits: LoadLimits = LoadLimits(),
+        admits: Callable[[bytes, int, Algorithm], bool] = lambda _asn, _version, _algorithm: True,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        timezone: str = "Asia/Shanghai",
+    ) -> None:
+        self._issuer = issuer
+        self._keys = keys
+        self._book = book
+        self._clock = clock
+        self._limits = limits
+        self._admits = admits
+        self._random_bytes = random_bytes
+        self._zone = ZoneInfo(timezone)
+
+    def authorise(self, request: LoadRequest) -> LoadApproval:
+        """See `LoadAuthority`."""
+        self._check_mac1(request)
+        known = self._book.find(request)
+        if known is not None and known.is_same(request):
+            if known.state is LoadState.VOID:
+                raise InitStale(Sentence("this load was proved never written: begin a new one"))
+            return LoadApproval(known.made_at, known.mac2)
+        self._check_limits(request)
+        self._close_what_this_proves(request)
+        made_at = self._now()
+        message = mac.load_mac2(request.amount_fen, request.transaction_type, request.terminal_id, made_at)
+        mac2 = self._session_mac(request, message)
+        if not self._book.approve(request, made_at, mac2):
+            raise _open()  # another terminal was quicker
+        return LoadApproval(made_at, mac2)
+
+    def complete(self, request: LoadRequest, proof: bytes) -> None:
+        """See `LoadAuthority`."""
+        row = self._approved(request)
+        sign = -1 if request.transaction_type == TransactionType.UNLOAD else 1
+        message = mac.load_tac(
+            request.balance_fen + sign * request.amount_fen,
+            request.online_seq,
+            request.amount_fen,
+            request.transaction_type,
+            request.terminal_id,
+            row.made_at,
+        )
+        if sign < 0:
+            expected, what = self._session_mac(request, message), Sentence("MAC3 of the unload")
+        else:
+            name = campus_key(Usage.TAC, request.key_version, _algorithm(request), self._issuer)
+            expected = self._keys.tac(name, (card_factor(request.asn),), message)
+            what = Sentence("TAC of the load")
+        _require_equal(expected, proof, what)
+        if row.state is LoadState.VOID:
+            raise LoadContradicted(
+                Sentence("this load was proved never written, and now its proof comes: open a case")
+            )
+        self._book.mark_written(request, proof)
+
+    def ask_proof(self, request: LoadRequest) -> bytes:
+        """See `LoadAuthority`."""
+        row = self._approved(request)
+        if row.state is not LoadState.OPEN:
+            raise ProofRefused(Sentence("the outcome of this load is known: {state}", state=row.state.word))
+        nonce = self._random_bytes(6)
+        self._book.ask(request, nonce)
+        return nonce
+
+    def settle(self, request: LoadRequest, fresh: LoadRequest) -> bool:
+        """See `LoadAuthority`."""
+        row = self._approved(request)
+        if row.state is not LoadState.OPEN:
+            raise ProofRefused(Sentence("the outcome of this load is known: {state}", state=row.state.word))
+        same_purse = (fresh.asn, fresh.transaction_type) == (request.asn, request.transaction_type)
+        if not row.nonce or not same_purse or not hmac.compare_digest(row.nonce, fresh.terminal_id):
+            raise ProofRefused(Sentence("no proof with this terminal id was asked for: ask for one first"))
+        self._check_mac1(fresh)
+        if fresh.online_seq < request.online_seq:
+            raise ProofRefused(Sentence("this INIT is older than the load: it proves nothing"))
+        if fresh.online_seq > request.online_seq:
+            self._book.mark_written(request, b"")
+            return False
+        if (
+            fresh.balance_fen > request.balance_fen
+        ):  # purchases may lower it meanwhile; nothing else raises it
+            raise ProofRefused(Sentence("the card's balance went up and its counter did not: open a case"))
+        self._book.mark_void(request)
+        return True
+
+    def _check_mac1(self, request: LoadRequest) -> None:
+        message = mac.load_mac1(
+            request.balance_fen, request.amount_fen, request.transaction_type, request.terminal_id
+        )
+        _require_equal(self._session_mac(request, message), request.mac1, Sentence("MAC1 of the INIT"))
+
+    def _session_mac(self, request: LoadRequest, message: bytes) -> bytes:
+        algorithm = _algorithm(request)
+        if not self._admits(request.asn, request.key_version, algorithm):
+            raise KeyTooOld(
+                Sentence(
+                    "this card's keys are below the issuer's minimum: upgrade it at a connected terminal"
+                )
+            )
+        usage = Usage.UNLOAD if request.transaction_type == TransactionType.UNLOAD else Usage.LOAD
+        name = campus_key(usage, request.key_version, algorithm, self._issuer)
+        seed = mac.online_seed(request.card_random, request.online_seq)
+        return self._keys.session_mac(name, (card_factor(request.asn),), seed, message)
+
+    def _check_limits(self, request: LoadRequest) -> None:
+        if request.amount_fen <= 0:
+            raise LoadTooLarge(Sentence("the amount must be above zero"))
+        if request.transaction_type == TransactionType.UNLOAD:
+            if request.amount_fen > request.balance_fen:
+                raise LoadTooLarge(Sentence("the card holds less than is to be unloaded"))
+            return
+        limits = self._limits
+        to_electronic_purse = request.transaction_type == TransactionType.EP_LOAD
+        most_fen = limits.ep_balance_fen_max if to_electronic_purse else limits.ed_balance_fen_max
+        if request.amount_fen > limits.load_fen_max:
+            raise LoadTooLarge(
+                Sentence(
+                    "{fen} fen are too much for one load: {most} at most",
+                    fen=request.amount_fen,
+                    most=limits.load_fen_max,
+                )
+            )
+        if request.balance_fen + request.amount_fen > most_fen:
+            raise LoadTooLarge(
+                Sentence(
+                    "the card would hold {fen} fen: {most} at most",
+                    fen=request.balance_fen + request.amount_fen,
+                    most=most_fen,
+                )
+            )
+
+    def _close_what_this_proves(self, request: LoadRequest) -> None:
+        """A higher counter proves that the load before was written; the same one proves nothing."""
+        for row in self._book.open_of(request):
+            if row.online_seq >= request.online_seq:
+                raise _open()
+        for row in self._book.open_of(request):
+            self._book.mark_row_written(row)
+        if self._book.was_written(request):
+            raise InitStale(Sentence("this INIT is older than a load that was written: begin a new one"))
+
+    def _approved(self, request: LoadRequest) -> LoadRow:
+        row = self._book.find(request)
+        if row is None or not row.is_same(request):
+            raise LoadUnknown(Sentence("no such load was approved here"))
+        return row
+
+    def _now(self) -> bytes:
+        at = datetime.fromtimestamp(self._clock.unix_ms() // 1000, UTC).astimezone(self._zone)
+        return bytes.fromhex(at.strftime("%Y%m%d%H%M%S"))
+
+
+def _open() -> LoadOpen:
+    return LoadOpen(
+        Sentence("an earlier load of this card has no known outcome: prove first whether it was written")
+    )
+
+
+def _algorithm(request: LoadRequest) -> Algorithm:
+    return Algorithm.from_byte(request.algorithm_byte)
+
+
+def _require_equal(expected: bytes, given: bytes, what: Sentence) -> None:
+    if not hmac.compare_digest(expected, given):
+        raise MacWrong(Sentence("the {what} is wrong", what=what))
