@@ -26,6 +26,9 @@ class What(StrEnum):
     READ_ONLY = "read-only"
     DATABASE_GONE = "database gone"
     CLOCK_STEP = "clock step"
+    CARD_LEFT_BEFORE = "card left before the command"
+    CARD_LEFT_AFTER = "card left before the answer"
+    CARD_LEFT_WITHIN = "card left within the answer"
 
 
 class Counted(StrEnum):
@@ -35,13 +38,14 @@ class Counted(StrEnum):
     COMMIT = "commit"
     SENT = "sent"
     ACKNOWLEDGEMENT = "acknowledgement"
+    COMMAND = "command"
 
 
 class Fault(NamedTuple):
     """One thing that is broken on purpose.
 
     `size` belongs to the act: milliseconds of an outage or of a clock step (negative = back), pages left on a
-    full disk; 0 where the act has no size.
+    full disk, bytes of an answer that got out; 0 where the act has no size.
     """
 
     place: str

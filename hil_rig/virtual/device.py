@@ -21,7 +21,7 @@ class Device(Protocol):
         """Take power away: nothing volatile survives. Harmless where there is none."""
 
     def process(self, command: bytes) -> bytes:
-        """Return the whole answer to a whole command. Raise PowerLost where a tear in its memory was planned."""
+        """Return the whole answer to a whole command. Raise PowerLost where a tear was planned in it."""
 
 
 class Outcome(NamedTuple):
@@ -57,9 +57,9 @@ def answer(device: Device, command: bytes, tears: Tears) -> Outcome:
         return NOTHING
     try:
         whole = device.process(command)
-    except PowerLost:
+    except PowerLost as lost:
         device.power_off()
-        return NOTHING
+        return Outcome(lost.sent, len(lost.sent) + 1, gone=True)  # it does not say how long the rest was
     if tear is None:
         return Outcome(whole, len(whole), gone=False)
     device.power_off()

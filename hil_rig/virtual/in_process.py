@@ -23,8 +23,8 @@ class VirtualReader:
     Args:
         device: what lies on it from the start; None = it is empty.
         name: for people.
-        clock: None = waiting takes real time, and another thread is the hand that brings the card. With a clock,
-            one thread plays both sides: waiting moves that clock, and only `insert_when_awaited` brings a card.
+        clock: None = waiting takes real time, and another thread is the hand that brings the card. With a
+            clock one thread plays both sides: waiting moves it, and only `insert_when_awaited` brings a card.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class VirtualReader:
             self._changed.notify_all()
 
     def insert_when_awaited(self, device: Device | None) -> None:
-        """Have the holder bring this card when the terminal next waits for one; None = nobody comes that time.
+        """Have the holder bring this card when the terminal next waits for one; None = nobody comes then.
 
         May be called repeatedly: each wait on an empty reader takes one.
         """
@@ -109,9 +109,9 @@ class VirtualReader:
             return self._open()
 
     def wait_for_card(self, timeout_s: float) -> CardChannel | None:
-        """Return a channel to the card that lies there or comes, reset; None after timeout_s. Raise ReaderLost.
+        """Return a channel to the card that lies there or comes, reset; None after timeout_s.
 
-        A channel that was handed out before loses the card.
+        A channel that was handed out before loses the card. Raise ReaderLost.
         """
         with self._changed:
             if self._plugged and self._device is None and self._arrivals:
@@ -210,7 +210,7 @@ class VirtualChannel:
         return self._reader.name
 
     def power_on(self) -> bytes:
-        """Reset the card that lies there now, cold, and return its answer to reset. Raise CardLeft, ReaderLost."""
+        """Reset what lies there now, cold, and return its answer to reset. Raise CardLeft, ReaderLost."""
         self._sitting, atr = self._reader.power()
         return atr
 

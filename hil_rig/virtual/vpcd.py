@@ -1,8 +1,9 @@
 """Lays a card or a PSAM in software on a reader of the system's PC/SC service, through its driver vpcd.
 
-The driver (Debian: vsmartcard-vpcd) is the TCP server, one port a reader; what is served here is its client. Every
-message is a length of 2 bytes, big-endian, and that many bytes. One byte is a control: 00 power off, 01 power on,
-02 reset, 04 asks for the answer to reset and is the only one that is answered. Everything else is a command APDU.
+The driver (Debian: vsmartcard-vpcd) is the TCP server, one port a reader; what is served here is its client.
+Every message is a length of 2 bytes, big-endian, and that many bytes. One byte is a control: 00 power off, 01
+power on, 02 reset, 04 asks for the answer to reset and is the only one that is answered. Everything else is a
+command APDU.
 
 The driver sends length and body in two packets and the kernel holds the second one back until the first is
 acknowledged, so acknowledgements are asked for at once before every receive: 0.2 ms a command instead of 44.
@@ -66,7 +67,7 @@ class VpcdSlot:
         self.name = name or f"{host}:{port}"
         self.tears = Tears(self.name)
         self.commands = 0  # answered or torn
-        self._told = told or (lambda connected: None)
+        self._told = told or (lambda _: None)
         self._hold = threading.RLock()  # the card is busy, or somebody lays hands on it
         self._device: Device | None = None
         self._socket: socket.socket | None = None
@@ -141,7 +142,9 @@ class VpcdSlot:
     def _serve(self) -> None:
         try:
             while not self._left.is_set():
-                with contextlib.suppress(LineDown):  # nobody listens, or the service ended: the next one will do
+                with contextlib.suppress(
+                    LineDown
+                ):  # nobody listens, or the service ended: the next one will do
                     self._serve_once()
                 self._left.wait(RECONNECT_S)
         except BaseException as failure:  # a mistake in the card: shown where the rig looks next
@@ -201,11 +204,10 @@ class VpcdSlot:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def _end_thread(self) -> None:
-        if self._thread is not None and self._thread is not threading.current_thread():
-            if self._device is None:
-                self._thread.join(STOP_TIMEOUT_S)
-                assert not self._thread.is_alive(), f"{self.name}: the card's thread does not end"
-                self._thread = None
+        if self._thread is not None and self._left.is_set():
+            self._thread.join(STOP_TIMEOUT_S)
+            assert not self._thread.is_alive(), f"{self.name}: the card's thread does not end"
+            self._thread = None
 
 
 def _connect(host: str, port: int) -> socket.socket:
