@@ -1,8 +1,9 @@
 """The terminal's journal: what it did, in a ring in one file, durable when `append` returns (A22, B6).
 
-A power cut at any byte of any write leaves every record whose `append` had returned, and never half of another. A record
-is overwritten only when its campus has it, backed up; when there is no room left the journal is full, and the terminal
-stops selling. Sequence numbers never go back and are never given out twice, whatever was torn.
+A power cut at any byte of any write leaves every record whose `append` had returned, and never half of
+another. A record is overwritten only when its campus has it, backed up; when there is no room left the
+journal is full, and the terminal stops selling. Sequence numbers never go back and are never given out
+twice, whatever was torn.
 
 The format is in docs/purse.md and campus_node/terminal/journal_format.py.
 """
@@ -31,7 +32,7 @@ class JournalFull(Refused):
 
 
 class JournalUnwritable(Unavailable):
-    """The storage failed, now or earlier. Nobody knows what of the last write is there: open the journal again."""
+    """The storage failed; nobody knows what of the last write is there. Open the journal again."""
 
 
 class JournalDamaged(Tampered):
@@ -44,8 +45,8 @@ class Entry:
 
     Args:
         seq: from 1, without gaps.
-        body: what was appended; None where nothing whole stands: the write was torn before `append` returned, or the
-            storage decayed later. The number is not used again.
+        body: what was appended; None where nothing whole stands: the write was torn before `append`
+            returned, or the storage decayed later. The number is not used again.
     """
 
     seq: int
@@ -67,6 +68,8 @@ class Journal:
         self._storage = storage
         self._broken = False
         self._sent_through = 0
+        self._last_seq = 0
+        self._seqs: array[int] = array("q")
         try:
             self._restore()
         except OSError as error:
@@ -155,7 +158,8 @@ class Journal:
 
         Raises:
             JournalFull: there is no room; nothing was written.
-            JournalUnwritable: the storage failed; open the journal again to learn whether the record is there.
+            JournalUnwritable: the storage failed; open the journal again to learn whether the record is
+                there.
             ValueError: the body is empty or too long.
         """
         if self.full:
@@ -183,15 +187,17 @@ class Journal:
         return [seq for seq in range(self._first_kept(), self._last_seq + 1) if not self._stands(seq)]
 
     def to_upload(self, limit: int) -> list[Entry]:
-        """Return the next entries that the campus has not been sent since the journal was opened, oldest first."""
+        """Return the next entries that were not sent since the journal was opened, oldest first."""
         first = max(self._sent_through, self.durable_through) + 1
         return self._between(first, self._last_seq, limit)
 
     def uploaded(self, through: int) -> None:
-        """Move the upload pointer: these were sent. It is not durable; after a restart unacknowledged ones go again.
+        """Move the upload pointer: these were sent. It is not durable; after a restart unacknowledged ones
+        go again.
 
         Args:
-            through: a number up to `last_seq`; smaller than before to send again what the campus seems to lack.
+            through: a number up to `last_seq`; smaller than before to send again what the campus seems to
+                lack.
         """
         if not 0 <= through <= self._last_seq:
             raise ValueError(f"{through} was never given out")
@@ -262,7 +268,8 @@ class Journal:
         missing = form.file_bytes(self.capacity) - self._storage.size()
         self._shortened_bytes = max(missing, 0)
         self._seqs = array("q", self._scan())
-        self._last_seq = max(self._pointers.floor, *self._seqs)
+        newest = max(self._seqs)
+        self._last_seq = max(self._pointers.floor, newest)
         while self.free > 0 and self._seqs[form.index_of(self._last_seq + 1, self.capacity)] == _DAMAGED:
             self._last_seq += 1  # torn, or decayed after it was given out: either way the number is spent
         self._sent_through = self.durable_through
@@ -271,7 +278,9 @@ class Journal:
         pages = [self._storage.read(page * form.PAGE_BYTES, form.PAGE_BYTES) for page in range(form.PAGES)]
         whole = [pointers for page in pages if (pointers := form.decode_page(page)) is not None]
         if not whole:
-            raise JournalDamaged(Sentence("the journal's pointer pages are both damaged, or it is no journal"))
+            raise JournalDamaged(
+                Sentence("the journal's pointer pages are both damaged, or it is no journal")
+            )
         return max(whole, key=lambda pointers: pointers.generation)
 
     def _scan(self) -> Iterator[int]:
@@ -320,7 +329,9 @@ class Journal:
             self._storage.write(offset, content)
             self._storage.sync()
         except OSError as error:
-            raise JournalUnwritable(Sentence("the journal cannot be written: {cause}", cause=error)) from error
+            raise JournalUnwritable(
+                Sentence("the journal cannot be written: {cause}", cause=error)
+            ) from error
         self._broken = False
 
 

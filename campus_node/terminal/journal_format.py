@@ -1,7 +1,7 @@
 """The journal's bytes: two pointer pages and a ring of slots. docs/purse.md has the tables.
 
-Integers are big-endian. A checksum is the first 16 bytes of SHA-256 over the journal's id and what stands before the
-checksum, so that a slot of another journal, or of another place in the file, is none of this one.
+Integers are big-endian. A checksum is the first 16 bytes of SHA-256 over the journal's id and what stands
+before the checksum, so that a slot of another journal, or of another place in the file, is none of this one.
 """
 
 import hashlib
