@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from campus_node.purse.commands import TransactionType
 
@@ -186,7 +186,7 @@ class LoadBook:
         query = f"SELECT {columns} FROM load WHERE {where}"  # noqa: S608
         with self._lock:
             found = self._db.execute(query, values).fetchall()
-        return [LoadRow(*row[:11], LoadState(row[11]), row[12], row[13]) for row in found]
+        return [_row(row) for row in found]
 
     def _run(self, statement: str, *values: object) -> sqlite3.Cursor:
         with self._lock:
@@ -207,3 +207,8 @@ class LoadBook:
 def _place(request: "LoadRequest") -> tuple[bytes, int, int]:
     purse = 2 if request.transaction_type == TransactionType.EP_LOAD else 1
     return request.asn, purse, request.online_seq
+
+
+def _row(columns: tuple[Any, ...]) -> LoadRow:  # whatever SQLite stores
+    state, nonce, proof = columns[-3:]
+    return LoadRow(*columns[:-3], state=LoadState(state), nonce=nonce, proof=proof)
