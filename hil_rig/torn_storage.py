@@ -34,7 +34,8 @@ class TornStorage:
     """
 
     def __init__(self, content: bytes, cut: Cut | None = None) -> None:
-        self._disk = bytearray(content)
+        self._seen = bytearray(content)  # by the process
+        self._disk = bytearray(content)  # as of the last sync
         self._cut = cut
         self._dead = False
         self.writes = 0
@@ -49,39 +50,46 @@ class TornStorage:
         self._cut = cut
 
     def after_the_cut(self) -> bytes:
-        """Return what is on the disk now."""
+        """Return what is on the disk if the power goes now: what was not synced is lost."""
         return bytes(self._disk)
+
+    def after_a_kill(self) -> bytes:
+        """Return what the next process sees if only this one dies: what was written, synced or not."""
+        return bytes(self._seen)
 
     def size(self) -> int:
         self._demand_power()
-        return len(self._disk)
+        return len(self._seen)
 
     def read(self, offset: int, length: int) -> bytes:
         self._demand_power()
-        return bytes(self._disk[offset : offset + length])
+        return bytes(self._seen[offset : offset + length])
 
     def write(self, offset: int, content: bytes) -> None:
         self._demand_power()
         self.writes += 1
         if self._cut is None or self._cut.write != self.writes:
-            self._put(offset, content)
+            _put(self._seen, offset, content)
             return
         landed = content[self._cut.first : self._cut.last]
-        self._put(offset + self._cut.first, landed)
+        for bytes_there in (self._seen, self._disk):
+            _put(bytes_there, offset + self._cut.first, landed)
         self._dead = True
         raise PowerLost
 
     def sync(self) -> None:
         self._demand_power()
+        self._disk[:] = self._seen
 
     def close(self) -> None:
         """There is nothing to let go."""
 
-    def _put(self, offset: int, content: bytes) -> None:
-        missing = offset + len(content) - len(self._disk)
-        self._disk.extend(bytes(max(missing, 0)))
-        self._disk[offset : offset + len(content)] = content
-
     def _demand_power(self) -> None:
         if self._dead:
             raise PowerLost
+
+
+def _put(there: bytearray, offset: int, content: bytes) -> None:
+    missing = offset + len(content) - len(there)
+    there.extend(bytes(max(missing, 0)))
+    there[offset : offset + len(content)] = content
