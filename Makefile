@@ -7,11 +7,11 @@ demo:
 	@.venv/bin/campus demo $(ARGS)
 
 test:
-	@scripts/bootstrap dev && scripts/services postgresql
+	@scripts/bootstrap dev && scripts/services postgresql softhsm
 	@scripts/test $(ARGS)
 
 soak:
-	@scripts/bootstrap dev && scripts/services postgresql
+	@scripts/bootstrap dev && scripts/services postgresql softhsm
 	@CAMPUS_SOAK=1 scripts/test --timeout=7200 $(ARGS)
 
 check:
