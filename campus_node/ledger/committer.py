@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from campus_node.ledger.process import share_interpreter
 from campus_node.ledger.writer import Started, Writer
 
 
@@ -25,6 +26,7 @@ class Committer:
 
     def here(self, started: Started) -> Future[None]:
         """Commit on this thread; where nothing waits, handing it over would cost more than it gains."""
+        share_interpreter(often=False)
         commit: Future[None] = Future()
         try:
             self._writer.commit(started)
@@ -40,6 +42,7 @@ class Committer:
         Args:
             after: the commit that must have succeeded before; if it fails this one ends with NotTried.
         """
+        share_interpreter(often=True)
         commit = self._thread.submit(self._commit_after, started, after)
         commit.add_done_callback(lambda _: self._wake())
         return commit

@@ -4,17 +4,26 @@ import gc
 import sys
 from typing import Final
 
-_SWITCH_S: Final = 0.0001  # by default 5 ms, as long as a commit
+_SWITCH_OFTEN_S: Final = 0.0001
+_SWITCH_SELDOM_S: Final = 0.0005
 _GC_THRESHOLDS: Final = (500_000, 20, 100)
 
 
 def suit_process() -> None:
-    """Let threads change hands sooner and the garbage collector come less often.
+    """Let the garbage collector come less often.
 
-    The committer needs the interpreter back after every statement while another batch is being decided; and a
-    batch makes thousands of tuples, no cycles, while the books in memory are looked at in vain.
+    A batch makes thousands of tuples and no cycles, and the books in memory are looked at in vain.
     """
-    sys.setswitchinterval(_SWITCH_S)
+    share_interpreter(often=False)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
+
+
+def share_interpreter(*, often: bool) -> None:
+    """Set how soon a thread that waits for the interpreter gets it; by default after 5 ms, as long as a commit.
+
+    A committer beside which another batch is decided needs it back after every statement. Where there is no
+    such thread each change of hands only costs.
+    """
+    sys.setswitchinterval(_SWITCH_OFTEN_S if often else _SWITCH_SELDOM_S)
