@@ -137,6 +137,8 @@ class LoadAuthority(Protocol):
     def settle(self, request: LoadRequest, fresh: LoadRequest) -> bool:
         """Take that INIT's answer; True if it was never written and is void now, False if it was written.
 
+        Once decided it stays so: the same load again gets its first answer.
+
         Args:
             request: the load whose outcome is not known.
             fresh: the new INIT: `terminal_id` is what `ask_proof` returned; any amount.
@@ -227,17 +229,16 @@ class Issuer:
     def ask_proof(self, request: LoadRequest) -> bytes:
         """See `LoadAuthority`."""
         row = self._approved(request)
-        if row.state is not LoadState.OPEN:
-            raise ProofRefused(Sentence("the outcome of this load is known: {state}", state=row.state.word))
         nonce = self._random_bytes(6)
-        self._book.ask(request, nonce)
+        if row.state is LoadState.OPEN:
+            self._book.ask(request, nonce)
         return nonce
 
     def settle(self, request: LoadRequest, fresh: LoadRequest) -> bool:
         """See `LoadAuthority`."""
         row = self._approved(request)
         if row.state is not LoadState.OPEN:
-            raise ProofRefused(Sentence("the outcome of this load is known: {state}", state=row.state.word))
+            return row.state is LoadState.VOID  # asked again by a terminal that lost the first answer
         same_purse = (fresh.asn, fresh.transaction_type) == (request.asn, request.transaction_type)
         if not row.nonce or not same_purse or not hmac.compare_digest(row.nonce, fresh.terminal_id):
             raise ProofRefused(Sentence("no proof with this terminal id was asked for: ask for one first"))

@@ -14,17 +14,15 @@ from typing import Final
 
 from campus_node.purse import recovery
 from campus_node.purse.answers import LoadInit, parse_mac3, parse_tac
-from campus_node.purse.apdu import Command, demand
+from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import (
     Purse,
     TransactionType,
     credit_for_load,
     debit_for_unload,
-    init_for_load,
-    init_for_unload,
 )
-from campus_node.purse.errors import CardLeft, CardRefused, MacWrong, ReaderLost
+from campus_node.purse.errors import CardLeft, CardRefused, ReaderLost
 from campus_node.purse.files import PublicFile
 from campus_node.purse.issuer import LoadApproval, LoadAuthority, LoadLimits, LoadTooLarge
 from campus_node.purse.journal_entries import Movement, Reason, State
@@ -32,9 +30,10 @@ from campus_node.purse.movement_log import MovementLog, Recorded
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, OtherCard, Pin, present, show_pin
 from campus_node.purse.purchase import SEQ_MAX, CounterSpent
+from campus_node.purse.shared_steps import hand_over, load_request, online_init
 from campus_node.purse.steps import drive
 from campus_node.wording import Sentence
-from federation.errors import Refused, Unavailable
+from federation.errors import Refused, Tampered, Unavailable
 
 LIMITS: Final = LoadLimits()
 ASK_TRIES: Final = 3  # how often a silent issuer is asked while the card waits
@@ -120,7 +119,7 @@ def run(
 
     Raises:
         CounterSpent, OtherCard, Unsettled, LoadTooLarge, JournalFull: refused beforehand.
-        LoadTooLarge, LoadOpen, Refused, MacWrong: the issuer said no; the journal says VOID.
+        LoadTooLarge, LoadOpen, Refused, Tampered: the issuer said no; the journal says VOID.
         CardRefused, CardLeft, ReaderLost: from the card before the issuer was asked.
         JournalUnwritable: the journal failed; if the issuer was asked, the movement is found unsettled when
             the journal is opened again.
@@ -156,7 +155,7 @@ class _Load:
         self.authority = authority
         self.log = log
         self.layout = layout
-        self.refusal: Refused | MacWrong | None = None
+        self.refusal: Refused | Tampered | None = None
 
     def present(self) -> Step:
         self.public = present(self.card, self.layout)
@@ -167,7 +166,9 @@ class _Load:
 
     def init_card(self) -> Step:
         show_pin(self.card, self.layout, self.request.pin)
-        self.init = LoadInit.parse(demand(self.card, _init_command(self.request, self.layout)))
+        request = self.request
+        command = online_init(request.transaction_type, self.layout, request.amount_fen, request.terminal_id)
+        self.init = LoadInit.parse(demand(self.card, command))
         if self.init.online_seq >= SEQ_MAX:
             raise CounterSpent(Sentence("the card's counter is at its end: it must be replaced"))
         return Step.LIMITS
@@ -210,8 +211,8 @@ class _Load:
         asked = self.recorded.movement
         for _ in range(ASK_TRIES):
             try:
-                self.approval = self.authority.authorise(recovery.load_request(asked))
-            except (Refused, MacWrong) as refusal:
+                self.approval = self.authority.authorise(load_request(asked))
+            except (Refused, Tampered) as refusal:
                 self.refusal = refusal
                 self.ended = replace(asked, state=State.VOID, reason=Reason.NOT_APPROVED)
                 return Step.CLOSE
@@ -244,7 +245,7 @@ class _Load:
         return Step.COMPLETE
 
     def complete(self) -> Step:
-        self.ended = recovery.hand_over(self.ended, self.authority)
+        self.ended = hand_over(self.ended, self.authority)
         return Step.CLOSE
 
     def close(self) -> Step:
@@ -278,9 +279,3 @@ _ACTS: Final[Mapping[Step, Callable[[_Load], Step]]] = {
     Step.CLOSE: _Load.close,
     Step.RECOVER: _Load.recover,
 }
-
-
-def _init_command(request: LoadRequested, layout: CardLayout) -> Command:
-    if request.unload:
-        return init_for_unload(layout.unload_key, request.amount_fen, request.terminal_id)
-    return init_for_load(request.purse, layout.load_key, request.amount_fen, request.terminal_id)

@@ -29,6 +29,7 @@ from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, OtherCard, Pin, present, show_pin
 from campus_node.purse.psam import SamInit
 from campus_node.purse.sam_session import Check, SamSession
+from campus_node.purse.shared_steps import balance_after, purchase_init
 from campus_node.purse.steps import drive
 from campus_node.wording import Sentence
 from federation.errors import Refused
@@ -180,7 +181,7 @@ class _Purchase:
     def init_card(self) -> Step:
         terminal_id = self.sam.terminal_id()
         show_pin(self.card, self.layout, self.request.pin)
-        command = recovery.init_command(
+        command = purchase_init(
             self.request.transaction_type, self.purse, self.layout, self.request.amount_fen, terminal_id
         )
         self.init = PurchaseInit.parse(demand(self.card, command))
@@ -247,7 +248,7 @@ class _Purchase:
             sent,
             state=State.GREY if wrong else State.DONE,
             reason=Reason.MAC_WRONG if wrong else Reason.NONE,
-            balance_after_fen=None if wrong else recovery.balance_after(sent),
+            balance_after_fen=None if wrong else balance_after(sent),
             mac2=self.debited.mac2,
             tac=self.debited.tac,
             checked=self.check is Check.RIGHT,

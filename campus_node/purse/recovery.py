@@ -15,30 +15,33 @@ from enum import Enum
 from typing import Final
 
 from campus_node.purse.answers import LoadInit, Proof, PurchaseInit, parse_balance
-from campus_node.purse.apdu import Command, demand
+from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel, Reader
 from campus_node.purse.commands import (
     Purse,
     TransactionType,
     get_balance,
-    init_for_capp,
-    init_for_cash,
-    init_for_load,
-    init_for_purchase,
     read_record,
     transaction_prove,
 )
-from campus_node.purse.errors import CardLeft, CardRefused, MacWrong, PinBlocked, PinWrong, ReaderLost
+from campus_node.purse.errors import CardLeft, CardRefused, PinBlocked, PinWrong, ReaderLost
 from campus_node.purse.evidence import Evidence, judge
 from campus_node.purse.files import LOG_BYTES, LOG_RECORDS_MIN, LOG_SFI, LogRecord
-from campus_node.purse.issuer import LoadAuthority, LoadRequest
-from campus_node.purse.journal_entries import Movement, Reason, State
+from campus_node.purse.issuer import LoadAuthority, LoadRequest, LoadUnknown
+from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.movement_log import MovementLog, Recorded
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, OtherCard, Pin, present_again, show_pin
 from campus_node.purse.sam_session import Check, SamSession
+from campus_node.purse.shared_steps import (
+    balance_after,
+    hand_over,
+    load_request,
+    online_init,
+    purchase_init,
+)
 from campus_node.purse.steps import drive
-from federation.errors import Refused, Unavailable
+from federation.errors import Refused, Tampered, Unavailable
 
 WINDOW_S: Final = 10.0
 PRESENTED_MAX: Final = 50  # cards laid on the reader within one window
@@ -227,7 +230,7 @@ class _Recovery:
 
     def init(self) -> Step:
         movement = self.movement
-        command = init_command(
+        command = purchase_init(
             movement.transaction_type,
             movement.purse,
             self.layout,
@@ -263,8 +266,13 @@ class _Recovery:
             raise
         except CardRefused:
             return self._ends(State.GREY, Reason.CARD_REFUSES)
-        except MacWrong:
+        except Tampered:
             return self._ends(State.GREY, Reason.MAC_WRONG)
+        except LoadUnknown:  # the question never reached it; with an approval in hand it must know
+            asked = self.movement.mac2 is None
+            return self._ends(
+                *((State.VOID, Reason.NOT_APPROVED) if asked else (State.GREY, Reason.DISPUTED))
+            )
         except Refused:
             return self._ends(State.GREY, Reason.DISPUTED)
         except Unavailable:
@@ -312,12 +320,10 @@ class _Recovery:
     def _fresh_init(self, nonce: bytes) -> LoadRequest:
         movement = self.movement
         show_pin(self.card, self.layout, self.pin)
-        command = init_for_load(movement.purse, self.layout.load_key, movement.amount_fen, nonce)
+        command = online_init(movement.transaction_type, self.layout, movement.amount_fen, nonce)
         init = LoadInit.parse(demand(self.card, command))
-        return LoadRequest(
-            asn=movement.asn,
-            transaction_type=TransactionType.load_of(movement.purse),
-            amount_fen=movement.amount_fen,
+        return replace(
+            load_request(movement),
             terminal_id=nonce,
             balance_fen=init.balance_fen,
             online_seq=init.online_seq,
@@ -339,62 +345,3 @@ _ACTS: Final = {
     Step.SETTLE: _Recovery.settle,
     Step.CLOSE: _Recovery.close,
 }
-
-
-def init_command(
-    transaction_type: TransactionType, purse: Purse, layout: CardLayout, amount_fen: int, terminal_id: bytes
-) -> Command:
-    """Return the INIT that begins a purchase of this type."""
-    if transaction_type is TransactionType.CASH:
-        return init_for_cash(layout.purchase_key, amount_fen, terminal_id)
-    init = init_for_capp if transaction_type is TransactionType.CAPP else init_for_purchase
-    return init(purse, layout.purchase_key, amount_fen, terminal_id)
-
-
-def load_request(movement: Movement) -> LoadRequest:
-    """Return what the issuer was asked about a load or unload, from the terminal's record of it."""
-    return LoadRequest(
-        asn=movement.asn,
-        transaction_type=movement.transaction_type,
-        amount_fen=movement.amount_fen,
-        terminal_id=movement.terminal_id,
-        balance_fen=movement.balance_before_fen,
-        online_seq=movement.card_seq,
-        key_version=movement.key_version,
-        algorithm_byte=movement.algorithm_byte,
-        card_random=movement.card_random,
-        mac1=movement.mac1,
-    )
-
-
-def hand_over(movement: Movement, authority: LoadAuthority | None) -> Movement:
-    """Give the card's proof of a load or unload to its issuer, and return how the movement ends.
-
-    An issuer that cannot be reached gets the proof later, with the record: the movement is done, and not yet
-        checked.
-
-    Args:
-        movement: with its `tac` or `mac3`.
-    """
-    proof = movement.mac3 if movement.transaction_type is TransactionType.UNLOAD else movement.tac
-    assert proof is not None, "there is something to hand over"
-    done = replace(movement, state=State.DONE, reason=Reason.NONE, balance_after_fen=balance_after(movement))
-    if authority is None:
-        return done
-    try:
-        authority.complete(load_request(movement), proof)
-    except MacWrong:
-        return replace(movement, state=State.GREY, reason=Reason.MAC_WRONG)
-    except Refused:
-        return replace(movement, state=State.GREY, reason=Reason.DISPUTED)
-    except Unavailable:
-        return done
-    return replace(done, checked=True)
-
-
-def balance_after(movement: Movement) -> int | None:
-    """Return what the purse holds once the movement is done, in fen; None if that does not follow."""
-    loads = movement.transaction_type in {TransactionType.ED_LOAD, TransactionType.EP_LOAD}
-    change_fen = movement.amount_fen if loads else -movement.amount_fen
-    after_fen = movement.balance_before_fen + change_fen
-    return after_fen if 0 <= after_fen <= 0xFFFFFFFF else None
