@@ -18,6 +18,7 @@ class Ins(IntEnum):
     APPLICATION_BLOCK = 0x1E
     VERIFY = 0x20
     PIN_UNBLOCK = 0x24
+    ACTIVATE = 0x44
     INIT = 0x50
     CREDIT_FOR_LOAD = 0x52
     DEBIT = 0x54
@@ -34,11 +35,13 @@ class Ins(IntEnum):
     READ_BINARY = 0xB0
     READ_RECORD = 0xB2
     GET_RESPONSE = 0xC0
+    LIST_KEYS = 0xCA
     WRITE_KEY = 0xD4
     UPDATE_BINARY = 0xD6
     UPDATE_RECORD = 0xDC
-    APPEND_RECORD = 0xE2
     CREATE_FILE = 0xE0
+    APPEND_RECORD = 0xE2
+    DELETE_FILE = 0xE4
     CIPHER = 0xFA  # PSAM
 
 
@@ -99,6 +102,9 @@ _ROWS: Final = (
     Instruction(Ins.UPDATE_RECORD, None, Sentence("UPDATE RECORD"), "写记录", proprietary=False),
     Instruction(Ins.APPEND_RECORD, None, Sentence("APPEND RECORD"), "追加记录"),
     Instruction(Ins.CREATE_FILE, None, Sentence("CREATE FILE"), "建立文件"),
+    Instruction(Ins.DELETE_FILE, None, Sentence("DELETE FILE"), "删除文件"),
+    Instruction(Ins.ACTIVATE, None, Sentence("ACTIVATE"), "激活应用"),
+    Instruction(Ins.LIST_KEYS, None, Sentence("GET KEY LIST"), "读密钥列表"),
     Instruction(Ins.CIPHER, None, Sentence("CIPHER DATA"), "通用数据计算", secret=True),
 )  # fmt: skip
 

@@ -15,7 +15,6 @@ from campus_node.purse.answers import sized
 from campus_node.purse.apdu import Command, demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import get_challenge
-from campus_node.purse.errors import AnswerUnreadable
 from campus_node.purse.instructions import Ins
 from campus_node.wording import Sentence
 
@@ -134,35 +133,33 @@ def send(channel: CardChannel, command: Command, key: MessagingKey, *, encrypt: 
 
 
 def read(channel: CardChannel, command: Command, key: MessagingKey) -> bytes:
-    """Read a file or a record with a MAC in both directions, and return what was read.
+    """Read a file or a record whose answer carries a MAC, and return what was read.
 
     Args:
-        command: read_binary or read_record of campus_node/purse/commands.py; its Le counts the content alone.
+        command: read_binary or read_record of campus_node/purse/commands.py; its Le, 1 to 251, counts the
+            content alone and must be what the card has there.
 
     Raises:
         MacWrong: the answer's MAC does not follow from it.
+        AnswerUnreadable: the answer has another length.
         CardRefused, CardLeft, ReaderLost: see demand.
+        ValueError: Le is missing or too large.
     """
+    if command.le is None or command.le > 255 - MAC_BYTES:
+        raise ValueError(f"le is {command.le}, must be 1 to {255 - MAC_BYTES}")
     challenge = challenge_of(channel)
-    protected = protect(_with_answer_mac(command), key, challenge)
-    answer = demand(channel, protected)
-    if len(answer) < MAC_BYTES:
-        raise AnswerUnreadable(Sentence("the card's answer is too short for its MAC"))
+    marked = command._replace(cla=command.cla | SECURE)
+    answer = sized("READ BINARY", demand(channel, marked), command.le + MAC_BYTES)
     content, mac = answer[:-MAC_BYTES], answer[-MAC_BYTES:]
-    made = key.mac(challenge, answer_signed_part(content))
+    made = key.mac(challenge, answer_signed_part(marked, content))
     verify_mac(made, mac, Sentence("the MAC of what the card answered"))
     return content
 
 
-def answer_signed_part(content: bytes) -> bytes:
-    """Return what the MAC of an answer covers: the content alone, beginning from the command's challenge.
+def answer_signed_part(marked: Command, content: bytes) -> bytes:
+    """Return what the MAC of a read's answer covers: the command as it was sent, and the content.
 
-    **Unverified**: no manual at hand says more than that content and MAC come back.
+    **Unverified**: no manual at hand says more than that content and MAC come back. The MAC begins from the
+    challenge, as a command's does.
     """
-    return content
-
-
-def _with_answer_mac(command: Command) -> Command:
-    if command.le is None or command.le == 256:
-        return command
-    return command._replace(le=min(command.le + MAC_BYTES, 256))
+    return marked.encode() + content
