@@ -21,7 +21,7 @@ def suit_process() -> None:
 
 
 def share_interpreter(*, often: bool) -> None:
-    """Set how soon a thread that waits for the interpreter gets it; by default after 5 ms, as long as a commit.
+    """Set how soon a waiting thread gets the interpreter; by default after 5 ms, as long as a commit.
 
     A committer beside which another batch is decided needs it back after every statement. Where there is no
     such thread each change of hands only costs.
