@@ -61,13 +61,13 @@ class RecordFile:
 
 @dataclass(frozen=True, slots=True)
 class BinaryFile:
-    """A transparent file; `read` and `write` are names of access conditions."""
+    """A transparent file; `read` and `write` are the bytes of its access conditions."""
 
     fid: int
     sfi: int
     content: bytes
-    read: str
-    write: str
+    read: int
+    write: int
 
 
 @dataclass(frozen=True, slots=True)

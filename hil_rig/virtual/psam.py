@@ -3,8 +3,15 @@
 import os
 from collections.abc import Callable
 
+from hil_rig.virtual.administration import Administration
+from hil_rig.virtual.chip import Chip
+from hil_rig.virtual.factory import psam_slots
+from hil_rig.virtual.file_commands import FileCommands
+from hil_rig.virtual.file_system import CHIP_PSAM
 from hil_rig.virtual.memory import Memory
-from hil_rig.virtual.profile import PsamProfile
+from hil_rig.virtual.profile_entries import PsamProfile
+from hil_rig.virtual.sam_commands import SamCommands
+from hil_rig.virtual.security_commands import SecurityCommands
 
 
 class VirtualPsam:
@@ -25,34 +32,36 @@ class VirtualPsam:
         memory: Memory | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        raise NotImplementedError
+        self._atr = profile.atr
+        self._chip = Chip(CHIP_PSAM, lambda: psam_slots(profile), memory, random_bytes)
+        FileCommands(self._chip, look_in_mf=True)
+        SecurityCommands(self._chip)
+        Administration(self._chip, psam=True)
+        SamCommands(self._chip)
 
     @property
     def atr(self) -> bytes:
         """The answer to reset."""
-        raise NotImplementedError
+        return self._atr
 
     @property
     def memory(self) -> Memory:
         """The non-volatile memory: for planning tears and counting writes."""
-        raise NotImplementedError
+        return self._chip.memory
 
     def power_on(self) -> bytes:
         """Cold or warm reset: forget what is volatile, finish or undo a torn commit; return the ATR."""
-        raise NotImplementedError
+        self._chip.power_on()
+        return self._atr
 
     def power_off(self) -> None:
         """Forget what is volatile."""
-        raise NotImplementedError
-
-    def tear_answer(self, after_bytes: int) -> None:
-        """Plan to lose power when that many bytes of the next answer have left."""
-        raise NotImplementedError
+        self._chip.power_off()
 
     def process(self, command: bytes) -> bytes:
         """Return the answer to one APDU: its bytes and two of status; every status word is in the table.
 
         Raises:
-            PowerLost: at a tear that was planned, or if the power is off.
+            PowerLost: at a tear that was planned in the memory, or if the power is off.
         """
-        raise NotImplementedError
+        return self._chip.process(command)
