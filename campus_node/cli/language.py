@@ -6,10 +6,11 @@ from typing import Final
 
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_messages import MESSAGES
+from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.wording import Sentence
 
-CATALOGUE: Final[Mapping[str, str]] = HELP | MESSAGES | SETTINGS
+CATALOGUE: Final[Mapping[str, str]] = HELP | MESSAGES | PURSE | SETTINGS
 
 
 class Language(StrEnum):

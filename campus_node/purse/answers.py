@@ -160,7 +160,7 @@ def sized(command: str, answer: bytes, length: int) -> bytes:
         raise AnswerUnreadable(
             Sentence(
                 "{command} was answered with {given} bytes instead of {length}",
-                command=command,
+                command=Sentence(command),  # a name of the table in instructions.py
                 given=len(answer),
                 length=length,
             )

@@ -4,6 +4,7 @@ import pytest
 
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_messages import MESSAGES
+from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.cli.language import CATALOGUE, Language, language_named, language_of
 from campus_node.wording import Sentence
@@ -35,7 +36,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
-    assert len(CATALOGUE) == len(HELP) + len(MESSAGES) + len(SETTINGS)
+    assert len(CATALOGUE) == len(HELP) + len(MESSAGES) + len(PURSE) + len(SETTINGS)
 
 
 def test_both_languages_have_the_same_holes() -> None:

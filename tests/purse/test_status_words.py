@@ -1,7 +1,11 @@
 """The tables of status words and instructions: complete, in both languages, each refusal of its class."""
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import campus_node.purse
 from campus_node.purse import errors
 from campus_node.purse.instructions import Ins, instruction_of, instructions, name_of
 from campus_node.purse.status_words import STATUS_WORDS, meaning_of, refusal_of, status_word
@@ -109,3 +113,19 @@ def test_commands_that_carry_a_pin_or_a_key_are_marked_as_secret(header: str) ->
     row = instruction_of(*bytes.fromhex(header))
     assert row is not None
     assert row.secret
+
+
+def test_every_command_whose_answer_has_a_length_is_called_as_in_the_table() -> None:
+    names = {str(row.name) for row in instructions()}
+    room = Path(campus_node.purse.__file__).parent
+    called = {
+        node.args[0].value
+        for path in room.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "sized"
+        and isinstance(node.args[0], ast.Constant)
+    }
+    assert len(called) >= 10
+    assert called <= names
