@@ -24,8 +24,8 @@ class CappCache:
     def update(self, request: Request) -> bytes:
         """`80 DC id (SFI<<3)|0 Lc` or `80 DC number (SFI<<3)|4 Lc`, id1 ‖ len1 ‖ lock1 ‖ content.
 
-        The card keeps its own id and length; what is shorter keeps the old record's tail (unverified). Ends with
-        6901 outside a mixed purchase, 9407 for a locked record; any error voids the transaction.
+        The card keeps its own id and length; what is shorter keeps the old record's tail (unverified). Ends
+        with 6901 outside a mixed purchase, 9407 for a locked record; any error voids the transaction.
         """
         begun = self._transactions.begun(Type.CAPP)
         directory = self._chip.directory

@@ -1,7 +1,6 @@
 """The chip under card and PSAM: power, the parts of a command, dispatch, what a command may rely on."""
 
 import os
-import struct
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
@@ -11,8 +10,6 @@ from hil_rig.virtual.file_system import CHIP_GET_RESPONSE, CHIP_SLOT, Directory,
 from hil_rig.virtual.memory import Memory, MemoryFailed, PowerLost
 
 LE_ALL: Final = 256
-_HEADER: Final = struct.Struct("4B")
-
 CLASSES: Final = frozenset({0x00, 0x04, 0x80, 0x84})
 
 # What a blocked application still answers, by class and instruction.
@@ -182,15 +179,16 @@ class Chip:
         size = len(command)
         if size < 4:
             raise status.Ended(status.WRONG_LENGTH)
+        cla, ins, p1, p2 = command[:4]
         if size == 4:
-            return Request(*_HEADER.unpack_from(command), b"", None, challenge)
+            return Request(cla, ins, p1, p2, b"", None, challenge)
         if size == 5:
-            return Request(*_HEADER.unpack_from(command), b"", command[4] or LE_ALL, challenge)
+            return Request(cla, ins, p1, p2, b"", command[4] or LE_ALL, challenge)
         end = 5 + command[4]
         if command[4] == 0 or size not in {end, end + 1}:
             raise status.Ended(status.WRONG_LENGTH)
         le = (command[end] or LE_ALL) if size > end else None
-        return Request(*_HEADER.unpack_from(command), command[5:end], le, challenge)
+        return Request(cla, ins, p1, p2, command[5:end], le, challenge)
 
     def _unknown(self, request: Request) -> int:
         if request.cla not in CLASSES:

@@ -1,8 +1,8 @@
 """The files, keys and states of a chip: a view of its memory's slots.
 
 Slots of directory n: `n/d` its header, `n/f/FID` a file's header, `n/b/FID` binary content, `n/r/FID/NN` a
-record, `n/l/FID` a cyclic file's newest record and count, `n/k/…` a key, `n/t/…` a try counter, `n/p/N` a purse,
-`n/x/TYPE` a stored proof, `n/pin`, `n/e` wrong MAC2s. `chip` says what the memory belongs to.
+record, `n/l/FID` a cyclic file's newest record and count, `n/k/…` a key, `n/t/…` a try counter, `n/p/N` a
+purse, `n/x/TYPE` a stored proof, `n/pin`, `n/e` wrong MAC2s. `chip` says what the memory belongs to.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """Non-volatile memory of a card: named slots, changed by one atomic commit at a time.
 
 The medium is an append-only log of frames, each with length and checksum; a commit is one frame. What a torn
-write leaves behind fails its checksum and is cut off when the power comes back, so a commit happened wholly or not
-at all. When the log has grown, a snapshot is written beside it and takes its place.
+write leaves behind fails its checksum and is cut off when the power comes back, so a commit happened wholly
+or not at all. When the log has grown, a snapshot is written beside it and takes its place.
 """
 
 import struct

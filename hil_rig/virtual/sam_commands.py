@@ -62,8 +62,8 @@ class SamCommands:
     def begin_purchase(self, request: Request) -> bytes:
         """`80 70 00 00 Lc` rnd4 ‖ SN2 ‖ amt4 ‖ type1 ‖ date4 ‖ time3 ‖ version1 ‖ alg1 ‖ factors.
 
-        Answers termSN4 ‖ MAC1. The terminal's counter is durable before MAC1 exists, so no pair of counter and
-        card random comes twice. The moment at which products count is unverified.
+        Answers termSN4 ‖ MAC1. The terminal's counter is durable before MAC1 exists, so no pair of counter
+        and card random comes twice. The moment at which products count is unverified.
         """
         self._purchase = None
         request.expect_parameters(0, 0)

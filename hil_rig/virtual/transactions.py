@@ -1,7 +1,8 @@
 """The money commands of a card: INIT and its second step, balance and proof.
 
-A transaction lives from its INIT to the next command: anything else voids it, UPDATE CAPP DATA CACHE excepted.
-Which commands void it is unverified. The second step is one commit: balance, counter, log, proof, cached records.
+A transaction lives from its INIT to the next command: anything else voids it, UPDATE CAPP DATA CACHE
+excepted. Which commands void it is unverified. The second step is one commit: balance, counter, log, proof
+and cached records.
 """
 
 from collections.abc import Mapping
