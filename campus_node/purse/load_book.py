@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from campus_node.purse.issuer import LoadRequest
 
 _BUSY_WITHIN_S: Final = 10
+_STATE_COLUMN: Final = 11
 _TABLE: Final = """
 CREATE TABLE IF NOT EXISTS load (
     asn BLOB NOT NULL,
@@ -210,5 +211,6 @@ def _place(request: "LoadRequest") -> tuple[bytes, int, int]:
 
 
 def _row(columns: tuple[Any, ...]) -> LoadRow:  # whatever SQLite stores
-    state, nonce, proof = columns[-3:]
-    return LoadRow(*columns[:-3], state=LoadState(state), nonce=nonce, proof=proof)
+    values = list(columns)
+    values[_STATE_COLUMN] = LoadState(values[_STATE_COLUMN])
+    return LoadRow(*values)
