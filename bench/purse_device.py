@@ -1,8 +1,8 @@
 """A card or a PSAM in a process of its own, with a stopwatch: `python -m bench.purse_device`.
 
 It serves like `campus rig card serve` and answers two commands of its own, which no card has: ECHO at once, so
-that the bare round trip can be measured over the very same way, and METER with what the device computed since
-the last METER. It ends when its standard input does.
+that the bare round trip can be measured over the very same way, and METER with what was computed since the last
+METER. It ends when its standard input does.
 """
 
 import sys
@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from hil_rig.virtual.profile_file import load_card_profile, load_psam_profile
+from hil_rig.virtual.profile import load_card_profile, load_psam_profile
 
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.device import Device

@@ -1,9 +1,9 @@
 """Plays an APDU trace against a card or a PSAM and tells the first difference.
 
-What a trace hides is not compared, and a command with hidden bytes is not sent unless somebody fills them in;
-both are counted. A card draws random numbers, and all that follows depends on them: a card in this process is
-given those that the trace has (`recorded_random`), so that it must answer to the byte. With a real card the first
-difference is the first random number.
+What a trace hides is not compared, and a command with hidden bytes is not sent unless somebody fills them
+in; both are counted. A card draws random numbers, and all that follows depends on them: a card in this
+process is given those that the trace has (`recorded_random`), so that it must answer to the byte. With a
+real card the first difference is the first random number.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

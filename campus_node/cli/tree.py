@@ -8,12 +8,14 @@ from campus_node.cli import (
     commands_alarm,
     commands_approval,
     commands_audit,
+    commands_card,
     commands_database,
     commands_init,
     commands_ledger,
     commands_node,
     commands_operator,
     commands_pki,
+    commands_psam,
     commands_rig,
 )
 from campus_node.cli.help_page import Group
@@ -28,6 +30,8 @@ ORDER: Final = (
     "alarm",
     "audit",
     "pki",
+    "card",
+    "psam",
     "database",
     "demo",
     "bench",
@@ -56,6 +60,8 @@ def command_tree() -> Any:
         commands_approval,
         commands_alarm,
         commands_audit,
+        commands_card,
+        commands_psam,
         commands_database,
         commands_rig,
     ):

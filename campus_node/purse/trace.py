@@ -1,7 +1,8 @@
 """A trace of what goes over a card channel: for people to read, for the rig to replay, without any secret.
 
-PINs, keys, what CIPHER DATA works on and whatever travels under secure messaging are never written. The middle
-of a card's serial number and what is about the cardholder are hidden unless the trace is asked to be full.
+PINs, keys, what CIPHER DATA works on and whatever travels under secure messaging are never written. The
+middle of a card's serial number and what is about the cardholder are hidden unless the trace is asked to be
+full.
 """
 
 import os

@@ -6,8 +6,9 @@
           balance 100.00
           success (0.412 ms)
 
-A line with a date begins an exchange and names the device; `>` is what was sent, `<` what came back; `**` is a
-byte that is hidden; `-` is an answer that never came. Everything else is for people and is skipped when read.
+A line with a date begins an exchange and names the device; `>` is what was sent, `<` what came back; `**`
+is a byte that is hidden; `-` is an answer that never came. Everything else is for people and is skipped
+when read.
 """
 
 import re

@@ -1,0 +1,222 @@
+"""The issuer that a load needs: over a key store, or, for a test card, over the keys of its own profile."""
+
+import getpass
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from campus_node.cli.card_terms import CardTerms
+from campus_node.cli.language import Language
+from campus_node.cli.usage import WrongUsage
+from campus_node.keys.hierarchy import KeyName, Usage, campus_key, card_factor
+from campus_node.keys.store import Factors, KeyEntry, KeyUnknown
+from campus_node.purse.algorithm import Algorithm, check_value
+from campus_node.purse.channel import CardChannel
+from campus_node.purse.files import PublicFile
+from campus_node.wording import Sentence
+from federation.clock import Clock
+from federation.errors import Refused
+
+if TYPE_CHECKING:
+    from campus_node.keys.store import KeyStore
+    from campus_node.purse.issuer import Issuer
+    from campus_node.purse.load_book import LoadBook
+    from campus_node.purse.profile import CardProfile, ProfileKey
+
+KeyStoreDirectory = Annotated[
+    Path | None,
+    typer.Option("--key-store", metavar="DIR", envvar="CAMPUS_KEY_STORE", help="The issuer's key store."),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file", metavar="FILE", help="The key store's passphrase; else it is asked for."
+    ),
+]
+StoreToMakeFrom = Annotated[
+    Path,
+    typer.Option("--key-store", metavar="DIR", envvar="CAMPUS_KEY_STORE", help="The issuer's key store."),
+]
+ProfileToMake = Annotated[
+    str, typer.Option("--profile", metavar="FILE", help="What it becomes; its keys come from the key store.")
+]
+TransportText = Annotated[
+    str,
+    typer.Option(
+        "--transport", metavar="NAME", help="Key of the blank ones in the store; else the only transport key."
+    ),
+]
+Diversified = Annotated[
+    bool,
+    typer.Option("--transport-diversified", help="The maker diversified the transport key by the serial."),
+]
+_PASSPHRASE_BYTES_MAX: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileKeys:
+    """The keys of one card's profile, as a key store's source: good for that card alone.
+
+    Args:
+        profile: of a card; its keys have values.
+    """
+
+    profile: "CardProfile"
+
+    def entries(self) -> Sequence[KeyEntry]:
+        """See KeySource."""
+        return [self.entry(self._name(key)) for key in self.profile.keys if key.value is not None]
+
+    def entry(self, name: KeyName) -> KeyEntry:
+        """See KeySource. Raise KeyUnknown."""
+        value = self.working_key(name, ())
+        return KeyEntry(name, check_value(name.algorithm, value), False, "profile", 0)
+
+    def working_key(self, name: KeyName, _factors: Factors) -> bytes:
+        """Return the key as it stands in the card: it is diversified already."""
+        alike = [key for key in self.profile.keys if key.usage is name.usage and key.value is not None]
+        for key in alike:
+            if (key.version, key.algorithm) == (name.version, name.algorithm) and key.value is not None:
+                return key.value
+        if name.usage is Usage.TAC and alike and alike[0].value is not None:
+            return alike[0].value  # a card without a TAC key of this version takes its first
+        raise KeyUnknown(Sentence("the profile has no key {name}", name=name))
+
+    def _name(self, key: "ProfileKey") -> KeyName:
+        return campus_key(key.usage, key.version, key.algorithm, self.profile.issuer)
+
+
+def open_store(directory: Path, passphrase: Path | None, language: Language) -> "tuple[KeyStore, bytes]":
+    """Return a key store and the id of the issuer whose it is, 8 bytes.
+
+    Raises:
+        NotFound: there is none.
+        Misconfigured, WrongPassphrase, StoreDamaged, StoreRolledBack: see SealedFile.open.
+    """
+    from campus_node.keys.operations import KeyOperations
+    from campus_node.keys.sealed_file import SealedFile
+
+    prompt = language.say(Sentence("Passphrase of {directory}: ", directory=directory))
+    sealed = SealedFile.open(directory, read_passphrase(passphrase, prompt))
+    return KeyOperations(sealed), sealed.issuer
+
+
+def make_issuer(
+    terms: CardTerms, store: "KeyStore | None", issuer: bytes, book: "LoadBook", clock: Clock
+) -> "Issuer":
+    """Return the issuer of a card.
+
+    Args:
+        terms: of the card; its profile has the keys where there is no store.
+        store: a key store; None = the profile.
+        issuer: 8 bytes; whose key store it is.
+        book: where approvals are written down.
+        clock: whose time stands in approvals.
+
+    Raises:
+        WrongUsage: neither a key store nor a profile with keys.
+    """
+    from campus_node.keys.operations import KeyOperations
+    from campus_node.purse.issuer import Issuer, LoadLimits
+
+    limits = LoadLimits()
+    if store is None:
+        profile = terms.profile
+        if profile is None or not has_keys(terms):
+            raise WrongUsage(
+                Sentence(
+                    "this needs the card's issuer: --key-store DIR, or --profile FILE with the card's keys"
+                )
+            )
+        store, issuer = KeyOperations(ProfileKeys(profile)), profile.issuer
+        limits = LoadLimits(
+            ep_balance_fen_max=profile.ep.balance_fen_max if profile.ep else limits.ep_balance_fen_max,
+            ed_balance_fen_max=profile.ed.balance_fen_max if profile.ed else limits.ed_balance_fen_max,
+        )
+    return Issuer(issuer, store, book, clock, limits=limits)
+
+
+@dataclass(frozen=True, slots=True)
+class CardKeys:
+    """The keys of one card, as its issuer uses them.
+
+    Args:
+        store: where they are.
+        issuer: 8 bytes.
+        factors: down to this card.
+        there: usage, version and algorithm of each key that the card has.
+    """
+
+    store: "KeyStore"
+    issuer: bytes
+    factors: Factors
+    there: Sequence[tuple[Usage, int, Algorithm]]
+
+    def name(self, usage: Usage) -> KeyName:
+        """Return the campus key from which the card's newest key of a usage follows. Raise KeyUnknown."""
+        alike = [(version, algorithm) for each, version, algorithm in self.there if each is usage]
+        if not alike:
+            raise KeyUnknown(Sentence("the card has no key for {usage}", usage=usage.value))
+        return campus_key(usage, *max(alike), self.issuer)
+
+
+def card_keys(
+    channel: CardChannel,
+    public: PublicFile,
+    terms: CardTerms,
+    store: Path | None,
+    passphrase: Path | None,
+    language: Language,
+) -> CardKeys:
+    """Return the keys of a card whose application is selected.
+
+    Args:
+        channel: to it.
+        public: its file 0015.
+        terms: of the card; its profile has the keys where no store is given.
+        store: the key store's directory.
+        passphrase: the file with its passphrase; None = ask.
+
+    Raises:
+        WrongUsage: neither a key store nor a profile with keys.
+    """
+    from campus_node.keys.operations import KeyOperations
+    from campus_node.purse.key_writing import CARD_USAGE_OF, key_list
+
+    factors = (card_factor(public.asn),)
+    if store is not None:
+        keys, issuer = open_store(store, passphrase, language)
+        rows = [row for row in key_list(channel) if row.type in CARD_USAGE_OF]
+        found = [(CARD_USAGE_OF[row.type], row.version, row.algorithm) for row in rows]
+        return CardKeys(keys, issuer, factors, tuple(found))
+    if terms.profile is None or not has_keys(terms):
+        raise WrongUsage(
+            Sentence("this needs the issuer: --key-store DIR, or --profile FILE with the card's keys")
+        )
+    there = [(key.usage, key.version, key.algorithm) for key in terms.profile.keys]
+    return CardKeys(KeyOperations(ProfileKeys(terms.profile)), terms.profile.issuer, factors, there)
+
+
+def has_keys(terms: CardTerms) -> bool:
+    """Tell whether the card's profile has keys, and not only their names."""
+    return terms.profile is not None and any(key.value is not None for key in terms.profile.keys)
+
+
+def read_passphrase(file: Path | None, prompt: str) -> str:
+    """Return the passphrase in a file, or ask for it.
+
+    Raises:
+        Refused: neither a file nor somebody to ask.
+    """
+    if file is not None:
+        with file.open(encoding="utf-8") as opened:
+            return opened.read(_PASSPHRASE_BYTES_MAX).rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise Refused(
+            Sentence("a passphrase is needed and nobody is there to ask: give it with --passphrase-file FILE")
+        )
+    return getpass.getpass(prompt)
