@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from campus_node.purse.algorithm import Algorithm, messaging_encrypt, messaging_mac, verify_mac
 from campus_node.purse.answers import sized
-from campus_node.purse.apdu import Command, demand
+from campus_node.purse.apdu import LE_MAX, Command, demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import get_challenge
 from campus_node.purse.instructions import Ins
@@ -133,11 +133,11 @@ def send(channel: CardChannel, command: Command, key: MessagingKey, *, encrypt: 
 
 
 def read(channel: CardChannel, command: Command, key: MessagingKey) -> bytes:
-    """Read a file or a record whose answer carries a MAC, and return what was read.
+    """Read a file with a MAC behind the answer, and return what was read.
 
     Args:
-        command: read_binary or read_record of campus_node/purse/commands.py; its Le, 1 to 251, counts the
-            content alone and must be what the card has there.
+        command: read_binary of campus_node/purse/commands.py; its Le, 1 to 252, counts the content alone, and
+            the card must have as much there.
 
     Raises:
         MacWrong: the answer's MAC does not follow from it.
@@ -145,11 +145,12 @@ def read(channel: CardChannel, command: Command, key: MessagingKey) -> bytes:
         CardRefused, CardLeft, ReaderLost: see demand.
         ValueError: Le is missing or too large.
     """
-    if command.le is None or command.le > 255 - MAC_BYTES:
-        raise ValueError(f"le is {command.le}, must be 1 to {255 - MAC_BYTES}")
+    if command.le is None or command.le > LE_MAX - MAC_BYTES:
+        raise ValueError(f"le is {command.le}, must be 1 to {LE_MAX - MAC_BYTES}")
     challenge = challenge_of(channel)
-    marked = command._replace(cla=command.cla | SECURE)
-    answer = sized("READ BINARY", demand(channel, marked), command.le + MAC_BYTES)
+    length = command.le + MAC_BYTES
+    marked = command._replace(cla=command.cla | SECURE, le=length)
+    answer = sized("READ BINARY", demand(channel, marked), length)
     content, mac = answer[:-MAC_BYTES], answer[-MAC_BYTES:]
     made = key.mac(challenge, answer_signed_part(marked, content))
     verify_mac(made, mac, Sentence("the MAC of what the card answered"))
@@ -159,7 +160,7 @@ def read(channel: CardChannel, command: Command, key: MessagingKey) -> bytes:
 def answer_signed_part(marked: Command, content: bytes) -> bytes:
     """Return what the MAC of a read's answer covers: the command as it was sent, and the content.
 
-    **Unverified**: no manual at hand says more than that content and MAC come back. The MAC begins from the
-    challenge, as a command's does.
+    **Unverified**: no manual at hand says more than that content and MAC come back. Here Le counts both, and
+    the MAC begins from the challenge, as that of a command does.
     """
     return marked.encode() + content

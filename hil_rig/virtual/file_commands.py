@@ -78,10 +78,11 @@ class FileCommands:
         if offset >= len(content):
             raise status.Ended(status.WRONG_OFFSET)
         wanted = request.le or LE_ALL
-        rest = content[offset : offset + min(wanted, LE_ALL)]
         if request.cla == PLAIN_CLA:
-            return rest
-        return answered(self._chip, request, rest[: LE_ALL - MAC_BYTES])
+            return content[offset : offset + wanted]
+        if wanted <= MAC_BYTES:
+            raise status.Ended(status.WRONG_LENGTH)
+        return answered(self._chip, request, content[offset : offset + wanted - MAC_BYTES])
 
     def update_binary(self, request: Request) -> bytes:
         """`00 D6 …`; `04 D6` with a MAC, plain or encrypted as the file wants it."""

@@ -105,14 +105,14 @@ def test_a_wrong_mac_and_one_too_many_are_told_apart() -> None:
 def _answer(content: bytes, mac: bytes) -> str:
     return f"""
         00 84 00 00 04 > 5D72B3FD 9000
-        04 B0 95 00 04 > {content.hex()} {mac.hex()} 9000
+        04 B0 95 00 08 > {content.hex()} {mac.hex()} 9000
     """
 
 
 @pytest.mark.parametrize("key", [TDES, SM4])
 def test_what_is_read_with_a_mac_is_believed_only_if_the_mac_follows(key: ClearKey) -> None:
     content = b"\x01\x02\x03\x04"
-    mac = key.mac(CHALLENGE, bytes.fromhex("04B0950004") + content)
+    mac = key.mac(CHALLENGE, bytes.fromhex("04B0950008") + content)
     command = commands.read_binary(0x15, 0, 4)
     assert read(RecordedCard(_answer(content, mac)), command, key) == content
     for at in range(4):
