@@ -1,0 +1,369 @@
+"""A terminal with everything beside it in software: card, PSAM, journal, issuer. It can be torn anywhere and go on."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TypeVar
+
+from campus_node.keys.hierarchy import KeyName, Usage, campus_key
+from campus_node.keys.operations import KeyOperations
+from campus_node.keys.store import Factors, KeyEntry
+from campus_node.purse import mac, recovery
+from campus_node.purse.algorithm import Algorithm, check_value, session_key, session_mac, tac
+from campus_node.purse.channel import CardChannel
+from campus_node.purse.commands import Purse, TransactionType
+from campus_node.purse.issuer import Issuer, LoadApproval, LoadAuthority, LoadRequest
+from campus_node.purse.journal_entries import Movement, decode
+from campus_node.purse.load_book import LoadBook
+from campus_node.purse.movement_log import MovementLog, Recorded
+from campus_node.purse.outcome import Outcome
+from campus_node.purse.presenting import CardLayout, Pin
+from campus_node.purse.psam import Psam
+from campus_node.purse.sam_session import SamSession
+from campus_node.purse.verification import PurchaseRecord, verify_record
+from campus_node.terminal.journal import Journal, new_content
+from federation.clock import VirtualClock
+from hil_rig.torn_storage import TornStorage
+from hil_rig.virtual.card import VirtualCard
+from hil_rig.virtual.in_process import VirtualReader
+from hil_rig.virtual.media import RamMedium
+from hil_rig.virtual.memory import Memory
+from hil_rig.virtual.profile import load_card_profile, load_psam_profile
+from hil_rig.virtual.profile_entries import CardProfile, PsamProfile, PurseEntry
+from hil_rig.virtual.profile_entries import Usage as CardUsage
+from hil_rig.virtual.psam import VirtualPsam
+from hil_rig.virtual.purse_file import Purse as PurseFile
+
+CAPACITY = 32
+EP_FEN = 5000
+ED_FEN = 8000
+NOON = bytes.fromhex("20260901120000")
+LAYOUT = CardLayout()
+PIN = Pin(bytes.fromhex("123456"))
+TERMINAL_ID = bytes.fromhex("112233445566")
+EMPTY_JOURNAL = b"".join(new_content(CAPACITY, bytes(range(16))))
+WINDOW_S = 10.0
+
+
+Answer = TypeVar("Answer")
+
+
+class Died(BaseException):
+    """The terminal's process ends here."""
+
+
+@dataclass(slots=True)
+class Hook:
+    """Acts at the nth call from now, before it or after it; calls count from 1.
+
+    Args:
+        error: what is raised; None = nothing is planned.
+        lasting: from then on, not only once.
+    """
+
+    calls: int = 0
+    nth: int = 0
+    after: bool = False
+    lasting: bool = False
+    error: type[BaseException] | None = None
+    fired: bool = False
+
+    def plan(self, nth: int, error: type[BaseException], *, after: bool, lasting: bool = False) -> None:
+        self.nth, self.error, self.after, self.lasting = self.calls + nth, error, after, lasting
+
+    def around(self, call: Callable[[], Answer]) -> Answer:
+        self.calls += 1
+        due = self.error is not None and (self.calls == self.nth or (self.lasting and self.calls > self.nth))
+        if due and not self.after:
+            self.fired = True
+            assert self.error is not None
+            raise self.error("planned")
+        answer = call()
+        if due:
+            self.fired = True
+            assert self.error is not None
+            raise self.error("planned")
+        return answer
+
+
+class HookedChannel:
+    """A card channel at whose commands something may happen to the process."""
+
+    def __init__(self, inner: CardChannel, hook: Hook, seen: list[tuple[bytes, int]]) -> None:
+        self._inner = inner
+        self._hook = hook
+        self._seen = seen
+
+    @property
+    def reader(self) -> str:
+        return self._inner.reader
+
+    def power_on(self) -> bytes:
+        return self._inner.power_on()
+
+    def reset(self) -> bytes:
+        return self._inner.reset()
+
+    def transmit(self, command: bytes) -> bytes:
+        def send() -> bytes:
+            answer = self._inner.transmit(command)
+            self._seen.append((command, len(answer)))
+            return answer
+
+        return self._hook.around(send)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class HookedReader:
+    """A reader whose channels are hooked."""
+
+    def __init__(self, inner: VirtualReader, hook: Hook, seen: list[tuple[bytes, int]]) -> None:
+        self.name = inner.name
+        self._inner = inner
+        self._hook = hook
+        self._seen = seen
+
+    def wait_for_card(self, timeout_s: float) -> CardChannel | None:
+        channel = self._inner.wait_for_card(timeout_s)
+        return None if channel is None else HookedChannel(channel, self._hook, self._seen)
+
+    def wait_for_removal(self, timeout_s: float) -> bool:
+        return self._inner.wait_for_removal(timeout_s)
+
+
+class Line:
+    """The way to the issuer, on which questions and answers can be lost."""
+
+    def __init__(self, issuer: LoadAuthority, hook: Hook) -> None:
+        self._issuer = issuer
+        self._hook = hook
+
+    def authorise(self, request: LoadRequest) -> LoadApproval:
+        return self._hook.around(lambda: self._issuer.authorise(request))
+
+    def complete(self, request: LoadRequest, proof: bytes) -> None:
+        self._hook.around(lambda: self._issuer.complete(request, proof))
+
+    def ask_proof(self, request: LoadRequest) -> bytes:
+        return self._hook.around(lambda: self._issuer.ask_proof(request))
+
+    def settle(self, request: LoadRequest, fresh: LoadRequest) -> bool:
+        return self._hook.around(lambda: self._issuer.settle(request, fresh))
+
+
+class CardKeys:
+    """The keys of one card, as the issuer's key store would work them out."""
+
+    def __init__(self, profile: CardProfile) -> None:
+        self._keys = {
+            (key.type, key.version, Algorithm.from_byte(key.algorithm)): key.value for key in profile.keys
+        }
+        self._issuer = profile.issuer
+
+    def entries(self) -> Sequence[KeyEntry]:
+        return []
+
+    def entry(self, name: KeyName) -> KeyEntry:
+        return KeyEntry(name, check_value(name.algorithm, self.working_key(name, ())), False, "file", 0)
+
+    def working_key(self, name: KeyName, _factors: Factors) -> bytes:
+        return self._keys[CardUsage[name.usage.name], name.version, name.algorithm]
+
+    def of(self, usage: Usage, movement: Movement) -> bytes:
+        algorithm = Algorithm.from_byte(movement.algorithm_byte)
+        return self.working_key(campus_key(usage, movement.key_version, algorithm, self._issuer), ())
+
+
+@cache
+def card_profile(name: str) -> CardProfile:
+    return replace(
+        load_card_profile(name),
+        ep=PurseEntry(EP_FEN, 100_000, 0),
+        ed=PurseEntry(ED_FEN, 1_000_000, 0),
+    )
+
+
+@cache
+def psam_profile() -> PsamProfile:
+    return load_psam_profile("psam")
+
+
+@cache
+def first_log(profile: str) -> bytes:
+    """Return what the memory of a new card, or PSAM, holds."""
+    medium = RamMedium()
+    if profile == "psam":
+        VirtualPsam(psam_profile(), Memory(medium))
+    else:
+        VirtualCard(card_profile(profile), Memory(medium))
+    return medium.read()
+
+
+def memory_of(log: bytes) -> Memory:
+    medium = RamMedium()
+    medium.replace(log)
+    medium.swap()
+    return Memory(medium)
+
+
+@dataclass(slots=True)
+class Writes:
+    """The writes of a memory that were seen, as their lengths in bytes."""
+
+    memory: Memory
+    lengths: list[int] = field(default_factory=list)
+    known: int = 0
+
+    def look(self) -> None:
+        if self.memory.writes > self.known:
+            assert self.memory.writes == self.known + 1, "one atomic commit a command"
+            self.lengths.append(self.memory.last_write_bytes)
+            self.known = self.memory.writes
+
+
+class Till:
+    """One terminal, one card.
+
+    Args:
+        profile: name of the card's.
+        seed: of the random numbers of card and issuer.
+    """
+
+    def __init__(self, profile: str, seed: int = 1) -> None:
+        self.profile = card_profile(profile)
+        self.keys = CardKeys(self.profile)
+        chance = random.Random(seed)
+        self.clock = VirtualClock()
+        self.card = VirtualCard(self.profile, memory_of(first_log(profile)), chance.randbytes)
+        self.psam = VirtualPsam(psam_profile(), memory_of(first_log("psam")), chance.randbytes)
+        self.card_reader = VirtualReader(self.card, "card", self.clock)
+        self.sam_reader = VirtualReader(self.psam, "psam", self.clock)
+        self.card_hook, self.sam_hook, self.line_hook = Hook(), Hook(), Hook()
+        self.card_seen: list[tuple[bytes, int]] = []
+        self.sam_seen: list[tuple[bytes, int]] = []
+        self.reader = HookedReader(self.card_reader, self.card_hook, self.card_seen)
+        self.book = LoadBook(":memory:")
+        self.issuer = Issuer(
+            self.profile.issuer,
+            KeyOperations(self.keys),
+            self.book,
+            self.clock,
+            random_bytes=chance.randbytes,
+        )
+        self.line = Line(self.issuer, self.line_hook)
+        self.storage = TornStorage(EMPTY_JOURNAL)
+        self._start_process()
+        self.channel: CardChannel = HookedChannel(self.card_reader.channel(), self.card_hook, self.card_seen)
+
+    def close(self) -> None:
+        self.book.close()
+
+    def reboot(self) -> None:
+        """Start the terminal's process again, from what its disk holds."""
+        self.storage = TornStorage(self.storage.after_the_cut())
+        self.card_hook.error = self.sam_hook.error = self.line_hook.error = None
+        self._start_process()
+
+    def repair(self) -> None:
+        """Lay card and PSAM back into their readers, and mend the line; what was torn stays torn."""
+        for reader, device in ((self.card_reader, self.card), (self.sam_reader, self.psam)):
+            reader.remove()
+            reader.insert(device)
+            reader.tears.forget()
+        for memory in (self.card.memory, self.psam.memory):
+            memory.untear()
+        self.card_hook.error = self.sam_hook.error = self.line_hook.error = None
+        self.channel = HookedChannel(self.card_reader.channel(), self.card_hook, self.card_seen)
+
+    def movements(self) -> list[Recorded]:
+        """Return the newest entry of every movement in the journal."""
+        newest: dict[int, Recorded] = {}
+        for entry in self.journal.entries():
+            movement = decode(entry.body) if entry.body is not None else None
+            if movement is not None:
+                recorded = Recorded(entry.seq, movement)
+                newest[recorded.opened_seq] = recorded
+        return list(newest.values())
+
+    def settle_all(self) -> list[Outcome]:
+        """Recover every unsettled movement with what lies on the reader, or comes."""
+        return [self.settle(recorded) for recorded in self.log.unsettled()]
+
+    def settle(self, recorded: Recorded) -> Outcome:
+        return recovery.settle_within(
+            recorded,
+            reader=self.reader,
+            log=self.log,
+            layout=LAYOUT,
+            sam=self.sam,
+            authority=self.line,
+            pin=PIN,
+            window_s=WINDOW_S,
+        )
+
+    def in_card(self, purse: Purse) -> PurseFile:
+        """Return what the card's memory holds of a purse: the truth."""
+        found = [at for slot, at in self.card.memory.slots.items() if slot.endswith(f"/p/{int(purse)}")]
+        (content,) = found
+        return PurseFile.unpacked(content)
+
+    def capp_records(self) -> tuple[bytes, ...]:
+        """Return the records of file 0017 as the card's memory holds them."""
+        slots = self.card.memory.slots
+        return tuple(slots[slot] for slot in sorted(slots) if "/r/0017/" in slot)
+
+    def verify(self, movement: Movement) -> None:
+        """Check what the issuer checks of a movement that is done, with the card's own keys; raise MacWrong."""
+        if not movement.online:
+            assert movement.mac2 is not None
+            assert movement.tac is not None
+            verify_record(
+                purchase_record(movement),
+                self.keys.of(Usage.PURCHASE, movement),
+                self.keys.of(Usage.TAC, movement),
+            )
+            return
+        algorithm = Algorithm.from_byte(movement.algorithm_byte)
+        covered = mac.load_tac(
+            movement.balance_after_fen or 0,
+            movement.card_seq,
+            movement.amount_fen,
+            movement.transaction_type,
+            movement.terminal_id,
+            movement.made_at,
+        )
+        if movement.transaction_type is TransactionType.UNLOAD:
+            seed = mac.online_seed(movement.card_random, movement.card_seq)
+            session = session_key(algorithm, self.keys.of(Usage.UNLOAD, movement), seed)
+            assert movement.mac3 == session_mac(algorithm, session, covered)
+        elif movement.tac is not None:
+            assert movement.tac == tac(algorithm, self.keys.of(Usage.TAC, movement), covered)
+
+    def _start_process(self) -> None:
+        self.journal = Journal(self.storage)
+        self.log = MovementLog(self.journal, self.clock)
+        if self.sam_reader.wait_for_removal(0):
+            self.sam_reader.insert(self.psam)
+        self.sam = SamSession(Psam(HookedChannel(self.sam_reader.channel(), self.sam_hook, self.sam_seen)))
+
+
+def purchase_record(movement: Movement) -> PurchaseRecord:
+    assert movement.mac2 is not None
+    assert movement.tac is not None
+    return PurchaseRecord(
+        asn=movement.asn,
+        transaction_type=movement.transaction_type,
+        amount_fen=movement.amount_fen,
+        offline_seq=movement.card_seq,
+        card_random=movement.card_random,
+        key_version=movement.key_version,
+        algorithm_byte=movement.algorithm_byte,
+        terminal_id=movement.terminal_id,
+        terminal_seq=movement.terminal_seq,
+        made_at=movement.made_at,
+        mac2=movement.mac2,
+        tac=movement.tac,
+    )
