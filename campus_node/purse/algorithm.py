@@ -4,8 +4,9 @@ Keys are 16 bytes. Under 3DES a session key and the TAC key are 8 bytes and sing
 has 56 bits of strength, which is why such cards have lower limits. Blocks are 8 bytes under 3DES, 16 under
 SM4.
 
-Source: PBOC 2.0 e-purse as card manuals and terminals have it; vectors in tests/vectors/purse.toml. What
-stands on one source only is marked "unverified" where it is decided, once.
+Source: PBOC 2.0 e-purse as card manuals and terminals have it; vectors in tests/vectors/purse.toml. SM4 as a
+whole is **unverified** against a card: one public program shows it and no public trace has its keys. What
+rests on less is marked where it is decided, once.
 """
 
 import hmac
