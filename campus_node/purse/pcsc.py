@@ -15,7 +15,7 @@ from typing import Final
 
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.errors import CardLeft, ReaderLost
-from campus_node.purse.pcsc_service import MUTE, PRESENT, RESET, UNAWARE, UNPOWER, Busy, Card, Service
+from campus_node.purse.pcsc_service import PRESENT, RESET, UNAWARE, UNPOWER, Busy, Card, Service
 from campus_node.wording import Sentence
 from federation.clock import Clock, SystemClock
 
@@ -88,7 +88,7 @@ class PcscReader:
         state = self._service.reader_state(self.name, UNAWARE, 0)
         while True:
             busy = None
-            if state & PRESENT and not state & MUTE:
+            if state & PRESENT:  # mute or not: it may have been another one that was mute
                 channel = PcscChannel(self.name)
                 try:
                     channel.power_on()
@@ -140,8 +140,7 @@ class PcscReader:
 
     def _let_go(self) -> None:
         if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+            self._channel.close()  # and stay in mind: somebody may power it on again
 
 
 class PcscChannel:
@@ -153,8 +152,7 @@ class PcscChannel:
     def __init__(self, reader: str) -> None:
         self._reader = reader
         self._service = Service()
-        self._card: Card | None = None
-        self._ours = False  # the card that was last powered on is still there, as far as anybody knows
+        self._card: Card | None = None  # powered on by us and still there, as far as anybody knows
 
     @property
     def reader(self) -> str:
@@ -175,46 +173,46 @@ class PcscChannel:
             CardLeft: it has left; stays so until power_on or reset.
             ReaderLost: the reader broke; the card may or may not have acted.
         """
-        if self._card is None or not self._ours:
+        if self._card is None:
             raise CardLeft(Sentence("{reader}: the card left", reader=self._reader))
         try:
             return self._service.transmit(self._reader, self._card, command)
         except CardLeft:
-            self._ours = False
-            self._demand_reader()
+            self._lose_card()
             raise
         except ReaderLost:
-            self._drop()
+            self.close()
             raise
 
     def close(self) -> None:
         """Let the card go: it loses its power. May be called twice."""
-        self._drop()
+        if self._card is not None:
+            self._service.disconnect(self._card)
+            self._card = None
+        self._service.close()
 
     def _start(self, what: int) -> bytes:
-        self._ours = False
         try:
             if self._card is None:
                 self._card = self._service.connect(self._reader)
             self._card = self._service.reconnect(self._reader, self._card, what)
-            atr = self._service.atr(self._reader, self._card)
+            return self._service.atr(self._reader, self._card)
         except CardLeft:
-            self._demand_reader()
+            self._lose_card()
             raise
         except ReaderLost:
-            self._drop()
+            self.close()
             raise
-        self._ours = True
-        return atr
 
-    def _demand_reader(self) -> None:
-        """Raise ReaderLost if it is the reader that has left, and not the card alone."""
-        if self._reader not in self._service.readers():
-            self._drop()
-            raise ReaderLost(Sentence("{reader}: the reader is not there", reader=self._reader))
+    def _lose_card(self) -> None:
+        """Forget the card that left, and raise ReaderLost if it is the reader that has left.
 
-    def _drop(self) -> None:
+        The service could be asked to power the old connection on again. But then it believes for ever that a
+        card lies there, if that one leaves before the service looks.
+        """
         if self._card is not None:
             self._service.disconnect(self._card)
-        self._card, self._ours = None, False
-        self._service.close()
+            self._card = None
+        if self._reader not in self._service.readers():
+            self.close()
+            raise ReaderLost(Sentence("{reader}: the reader is not there", reader=self._reader))

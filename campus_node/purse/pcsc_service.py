@@ -3,7 +3,6 @@
 pyscard is an extra (`campuscard[pcsc]`) and is imported when a context is first asked for.
 """
 
-import contextlib
 import weakref
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,7 +13,6 @@ from campus_node.wording import Sentence
 from federation.errors import Misconfigured
 
 PRESENT: Final = 0x0020  # bits of a reader's state
-MUTE: Final = 0x0200
 UNKNOWN: Final = 0x0004
 UNAVAILABLE: Final = 0x0008
 CHANGED: Final = 0x0002
@@ -22,6 +20,7 @@ UNAWARE: Final = 0x0000
 
 RESET: Final = 1  # what SCardReconnect and SCardDisconnect do to the card
 UNPOWER: Final = 2
+_LEAVE: Final = 0
 
 _OK: Final = 0
 _TIMEOUT: Final = 0x8010000A
@@ -40,6 +39,8 @@ _LEFT: Final = frozenset(
         0x8010002F,  # SCARD_E_COMM_DATA_LOST
     }
 )
+_SUCCESS: Final = b"\x90\x00"
+_ASK_FOR_ATR: Final = 0x0303  # the driver's tag for the answer to reset; vpcd asks the card for it
 _EXCLUSIVE: Final = 1  # between INIT and DEBIT nobody else may speak to the card
 _T0_OR_T1: Final = 3
 _SYSTEM_SCOPE: Final = 2
@@ -116,6 +117,8 @@ class Service:
 
     def reconnect(self, reader: str, card: Card, what: int) -> Card:
         """Reset the card in the way of `what`, whichever lies there now. Raise CardLeft, ReaderLost."""
+        if not self._lies_there(card):
+            raise _card_left(reader)
         code, protocol = self._scard.SCardReconnect(card.handle, _EXCLUSIVE, _T0_OR_T1, what)
         self._demand(code, reader)
         return Card(card.handle, protocol)
@@ -127,18 +130,39 @@ class Service:
         return bytes(atr)
 
     def transmit(self, reader: str, card: Card, command: bytes) -> bytes:
-        """Send a command and return the answer, at least 2 bytes. Raise CardLeft, ReaderLost."""
+        """Send a command and return the answer, at least 2 bytes.
+
+        vpcd, and who knows which driver else, hands on the beginning of an answer that was cut short, and two
+        bytes of a TAC look like any status word. So one that is no success is believed only while the card is
+        there. What is cut in the middle of its data at bytes like a success has the wrong length.
+
+        Raises:
+            CardLeft: there is no whole answer.
+            ReaderLost: the reader or the service broke.
+        """
         code, answer = self._scard.SCardTransmit(card.handle, card.protocol, list(command))
         if code != _OK:
             self._demand(code, reader)
         if len(answer) < 2:
             raise _card_left(reader)  # it left while it worked
+        if bytes(answer[-2:]) != _SUCCESS and not self._lies_there(card):
+            raise _card_left(reader)
         return bytes(answer)
 
     def disconnect(self, card: Card) -> None:
-        """Let the card go, without power. Never fails: what is broken is gone already."""
-        with contextlib.suppress(Exception):
-            self._scard.SCardDisconnect(card.handle, UNPOWER)
+        """Let the card go, without power if it is still there. What is broken is gone already: never fails.
+
+        """
+        self._scard.SCardDisconnect(card.handle, UNPOWER if self._lies_there(card) else _LEAVE)
+
+    def _lies_there(self, card: Card) -> bool:
+        """Tell whether the card is there as far as its driver can tell; one that cannot be asked says yes.
+
+        Asked before power is touched: where the card has gone pcscd would note "empty" at once, and not look up
+        if the next card came before its regular look; the reader would stay empty for everybody.
+        """
+        code, _ = self._scard.SCardGetAttrib(card.handle, _ASK_FOR_ATR)
+        return _unsigned(code) not in _LEFT
 
     def close(self) -> None:
         """Give the context back. The next call makes a new one."""
