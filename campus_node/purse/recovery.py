@@ -127,6 +127,8 @@ def settle_within(
 ) -> Outcome:
     """Wait for the same card and settle with it; other cards are passed over.
 
+    Channels that were opened before are of no use afterwards: wait for the card again.
+
     When the window is over the movement is written down as grey, to be sent to its issuer so. It can still
     be settled later, when the card comes back.
 
@@ -147,6 +149,8 @@ def settle_within(
         except OtherCard:
             reader.wait_for_removal(max(ends_at_s - log.clock.monotonic_s(), 0))
             continue
+        finally:
+            card.close()
         if outcome.reason is not Reason.TORN:
             return outcome
     return give_up(outcome.recorded, log)

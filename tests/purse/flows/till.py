@@ -140,9 +140,15 @@ class Line:
     def __init__(self, issuer: LoadAuthority, hook: Hook) -> None:
         self._issuer = issuer
         self._hook = hook
+        self.approved: set[bytes] = set()  # by the card's random numbers
 
     def authorise(self, request: LoadRequest) -> LoadApproval:
-        return self._hook.around(lambda: self._issuer.authorise(request))
+        def ask() -> LoadApproval:
+            approval = self._issuer.authorise(request)
+            self.approved.add(request.card_random)
+            return approval
+
+        return self._hook.around(ask)
 
     def complete(self, request: LoadRequest, proof: bytes) -> None:
         self._hook.around(lambda: self._issuer.complete(request, proof))
@@ -255,6 +261,7 @@ class Till:
         )
         self.line = Line(self.issuer, self.line_hook)
         self.storage = TornStorage(EMPTY_JOURNAL)
+        self.first_capp_records = self.capp_records()
         self._start_process()
         self.channel: CardChannel = HookedChannel(self.card_reader.channel(), self.card_hook, self.card_seen)
 
@@ -270,8 +277,8 @@ class Till:
     def repair(self) -> None:
         """Lay card and PSAM back into their readers, and mend the line; what was torn stays torn."""
         for reader, device in ((self.card_reader, self.card), (self.sam_reader, self.psam)):
-            reader.remove()
-            reader.insert(device)
+            if reader.wait_for_removal(0):
+                reader.insert(device)
             reader.tears.forget()
         for memory in (self.card.memory, self.psam.memory):
             memory.untear()
