@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from campus_node.cli.arguments import shown_yuan
 from campus_node.cli.card_arguments import ZONE, Soft, parse_reader
 from campus_node.cli.card_desk import Desk, journal_path
-from campus_node.cli.card_issuer import make_issuer, open_store
+from campus_node.cli.card_issuer import StoreAt, make_issuer, open_store
 from campus_node.cli.card_terms import card_terms, pin_of, profile_path
 from campus_node.cli.card_view import moment_text, type_word
 from campus_node.cli.report import Report
@@ -87,18 +87,18 @@ class Counter:
         self.sam = SamSession(Psam(channel, order))
         return self.sam
 
-    def take_issuer(self, store: Path | None, passphrase: Path | None, at: datetime | None) -> "Issuer":
+    def take_issuer(self, store: StoreAt, at: datetime | None) -> "Issuer":
         """Open the issuer that a load needs: a key store, or the keys of the card's profile.
 
         Args:
-            store: the key store's directory; None = the profile.
-            passphrase: the file with its passphrase; None = ask.
+            store: the key store; the profile is taken where none is named.
             at: the issuer's local time; None = now.
         """
         from campus_node.purse.load_book import LoadBook
 
-        book_path = self._beside("loads") if store is None else store / "loads.sqlite"
-        keys, issuer = open_store(store, passphrase, self.desk.language) if store else (None, b"")
+        keys, issuer = open_store(store, self.desk.language) if store.place else (None, b"")
+        in_directory = store.place and Path(store.place).is_dir()  # all desks of an issuer share one book
+        book_path = Path(store.place) / "loads.sqlite" if in_directory else self._beside("loads")
         book = self.desk.keep(LoadBook(book_path))
         clock = self.desk.clock
         if at is not None:

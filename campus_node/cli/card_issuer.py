@@ -27,19 +27,26 @@ if TYPE_CHECKING:
     from campus_node.purse.load_book import LoadBook
     from campus_node.purse.profile import CardProfile, ProfileKey
 
-KeyStoreDirectory = Annotated[
+KeyStoreText = Annotated[
+    str,
+    typer.Option(
+        "--key-store",
+        metavar="DIR",
+        envvar="CAMPUS_KEY_STORE",
+        help="The issuer's key store: a directory, or pkcs11:LABEL.",
+    ),
+]
+ModuleFile = Annotated[
     Path | None,
-    typer.Option("--key-store", metavar="DIR", envvar="CAMPUS_KEY_STORE", help="The issuer's key store."),
+    typer.Option("--pkcs11-module", metavar="FILE", help="The token's library, for a store on a token."),
 ]
 PassphraseFile = Annotated[
     Path | None,
     typer.Option(
-        "--passphrase-file", metavar="FILE", help="The key store's passphrase; else it is asked for."
+        "--passphrase-file",
+        metavar="FILE",
+        help="The key store's passphrase on the first line; else it is asked for.",
     ),
-]
-StoreToMakeFrom = Annotated[
-    Path,
-    typer.Option("--key-store", metavar="DIR", envvar="CAMPUS_KEY_STORE", help="The issuer's key store."),
 ]
 ProfileToMake = Annotated[
     str, typer.Option("--profile", metavar="FILE", help="What it becomes; its keys come from the key store.")
@@ -90,19 +97,36 @@ class ProfileKeys:
         return campus_key(key.usage, key.version, key.algorithm, self.profile.issuer)
 
 
-def open_store(directory: Path, passphrase: Path | None, language: Language) -> "tuple[KeyStore, bytes]":
+@dataclass(frozen=True, slots=True)
+class StoreAt:
+    """Where a key store is, and what opens it.
+
+    Args:
+        place: a directory, or pkcs11:LABEL; "" = none was named.
+        module: the token's library.
+        passphrase: the file with the passphrase or the token's PIN; None = ask.
+    """
+
+    place: str
+    module: Path | None
+    passphrase: Path | None
+
+
+def open_store(where: StoreAt, language: Language) -> "tuple[KeyStore, bytes]":
     """Return a key store and the id of the issuer whose it is, 8 bytes.
 
     Raises:
-        NotFound: there is none.
-        Misconfigured, WrongPassphrase, StoreDamaged, StoreRolledBack: see SealedFile.open.
+        WrongUsage: none was named.
+        NotFound, Misconfigured, WrongPassphrase, StoreDamaged, StoreRolledBack: see keys.opening.open_store.
     """
+    from campus_node.keys.opening import open_store as open_at
     from campus_node.keys.operations import KeyOperations
-    from campus_node.keys.sealed_file import SealedFile
 
-    prompt = language.say(Sentence("Passphrase of {directory}: ", directory=directory))
-    sealed = SealedFile.open(directory, read_passphrase(passphrase, prompt))
-    return KeyOperations(sealed), sealed.issuer
+    if not where.place:
+        raise WrongUsage(Sentence("--key-store is missing: the directory of the issuer's keys"))
+    prompt = language.say(Sentence("Passphrase of {directory}: ", directory=where.place))
+    opened = open_at(where.place, where.module, read_passphrase(where.passphrase, prompt))
+    return KeyOperations(opened), opened.issuer
 
 
 def make_issuer(
@@ -128,9 +152,7 @@ def make_issuer(
         profile = terms.profile
         if profile is None or not has_keys(terms):
             raise WrongUsage(
-                Sentence(
-                    "this needs the card's issuer: --key-store DIR, or --profile FILE with the card's keys"
-                )
+                Sentence("this needs the issuer: --key-store DIR, or --profile FILE with the card's keys")
             )
         store, issuer = KeyOperations(ProfileKeys(profile)), profile.issuer
         limits = LoadLimits(
@@ -148,28 +170,36 @@ class CardKeys:
         store: where they are.
         issuer: 8 bytes.
         factors: down to this card.
-        there: usage, version and algorithm of each key that the card has.
+        there: usage, index, version and algorithm of each key that the card has.
     """
 
     store: "KeyStore"
     issuer: bytes
     factors: Factors
-    there: Sequence[tuple[Usage, int, Algorithm]]
+    there: Sequence[tuple[Usage, int, int, Algorithm]]
 
-    def name(self, usage: Usage) -> KeyName:
-        """Return the campus key from which the card's newest key of a usage follows. Raise KeyUnknown."""
-        alike = [(version, algorithm) for each, version, algorithm in self.there if each is usage]
+    def choose(self, usage: Usage, index: int | None = None) -> tuple[int, KeyName]:
+        """Return the index of a key in the card and the name of the campus key that it follows from.
+
+        Args:
+            usage: what it is for.
+            index: of which key; None = the newest.
+
+        Raises:
+            KeyUnknown: the card has none.
+        """
+        alike = [row[1:] for row in self.there if row[0] is usage and index in {None, row[1]}]
         if not alike:
             raise KeyUnknown(Sentence("the card has no key for {usage}", usage=usage.value))
-        return campus_key(usage, *max(alike), self.issuer)
+        chosen, version, algorithm = max(alike, key=lambda row: row[1])
+        return chosen, campus_key(usage, version, algorithm, self.issuer)
 
 
 def card_keys(
     channel: CardChannel,
     public: PublicFile,
     terms: CardTerms,
-    store: Path | None,
-    passphrase: Path | None,
+    store: StoreAt,
     language: Language,
 ) -> CardKeys:
     """Return the keys of a card whose application is selected.
@@ -178,8 +208,7 @@ def card_keys(
         channel: to it.
         public: its file 0015.
         terms: of the card; its profile has the keys where no store is given.
-        store: the key store's directory.
-        passphrase: the file with its passphrase; None = ask.
+        store: the key store; the profile is taken where none is named.
 
     Raises:
         WrongUsage: neither a key store nor a profile with keys.
@@ -188,16 +217,16 @@ def card_keys(
     from campus_node.purse.key_writing import CARD_USAGE_OF, key_list
 
     factors = (card_factor(public.asn),)
-    if store is not None:
-        keys, issuer = open_store(store, passphrase, language)
+    if store.place:
+        keys, issuer = open_store(store, language)
         rows = [row for row in key_list(channel) if row.type in CARD_USAGE_OF]
-        found = [(CARD_USAGE_OF[row.type], row.version, row.algorithm) for row in rows]
+        found = [(CARD_USAGE_OF[row.type], row.index, row.version, row.algorithm) for row in rows]
         return CardKeys(keys, issuer, factors, tuple(found))
     if terms.profile is None or not has_keys(terms):
         raise WrongUsage(
             Sentence("this needs the issuer: --key-store DIR, or --profile FILE with the card's keys")
         )
-    there = [(key.usage, key.version, key.algorithm) for key in terms.profile.keys]
+    there = [(key.usage, key.index, key.version, key.algorithm) for key in terms.profile.keys]
     return CardKeys(KeyOperations(ProfileKeys(terms.profile)), terms.profile.issuer, factors, there)
 
 
@@ -214,7 +243,7 @@ def read_passphrase(file: Path | None, prompt: str) -> str:
     """
     if file is not None:
         with file.open(encoding="utf-8") as opened:
-            return opened.read(_PASSPHRASE_BYTES_MAX).rstrip("\r\n")
+            return opened.readline(_PASSPHRASE_BYTES_MAX).rstrip("\r\n")
     if not sys.stdin.isatty():
         raise Refused(
             Sentence("a passphrase is needed and nobody is there to ask: give it with --passphrase-file FILE")

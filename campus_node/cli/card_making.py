@@ -1,11 +1,10 @@
 """Makes blank cards and PSAMs ours, and tells what was made."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from campus_node.cli.card_arguments import SOFT
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_issuer import open_store
+from campus_node.cli.card_issuer import StoreAt, open_store
 from campus_node.cli.card_terms import profile_path
 from campus_node.cli.report import Report, Table, columns_of
 from campus_node.keys.hierarchy import KeyName, Usage, parse_key_name
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 def make_card(
     desk: Desk,
     reader: str,
-    store: Path,
-    passphrase: Path | None,
+    store: StoreAt,
     profile: str,
     transport: str,
     *,
@@ -37,7 +35,7 @@ def make_card(
     from campus_node.purse.profile import read_card_profile
 
     wanted = read_card_profile(profile_path(profile), allow_test_keys=reader.startswith(SOFT))
-    personaliser = _personaliser(desk, store, passphrase, transport, diversified=diversified)
+    personaliser = _personaliser(desk, store, transport, diversified=diversified)
     channel = desk.channel(reader, "--reader", "card")
     return _report("asn", personaliser.make_card(channel, wanted))
 
@@ -45,8 +43,7 @@ def make_card(
 def make_psam(
     desk: Desk,
     reader: str,
-    store: Path,
-    passphrase: Path | None,
+    store: StoreAt,
     profile: str,
     transport: str,
     *,
@@ -56,17 +53,15 @@ def make_psam(
     from campus_node.purse.profile import read_psam_profile
 
     wanted = read_psam_profile(profile_path(profile), allow_test_keys=reader.startswith(SOFT))
-    personaliser = _personaliser(desk, store, passphrase, transport, diversified=diversified)
+    personaliser = _personaliser(desk, store, transport, diversified=diversified)
     channel = desk.channel(reader, "--reader", "sam")
     return _report("serial", personaliser.make_psam(channel, wanted))
 
 
-def _personaliser(
-    desk: Desk, directory: Path, passphrase: Path | None, transport: str, *, diversified: bool
-) -> "Personaliser":
+def _personaliser(desk: Desk, where: StoreAt, transport: str, *, diversified: bool) -> "Personaliser":
     from campus_node.purse.personalise import Personaliser
 
-    store, issuer = open_store(directory, passphrase, desk.language)
+    store, issuer = open_store(where, desk.language)
     name = parse_key_name(transport) if transport else _only_transport(store)
     return Personaliser(store, issuer, name, transport_diversified=diversified)
 

@@ -9,9 +9,11 @@ from campus_node.cli.card_arguments import ReaderText, SamReaderText, SamText, T
 from campus_node.cli.card_desk import Desk
 from campus_node.cli.card_issuer import (
     Diversified,
+    KeyStoreText,
+    ModuleFile,
     PassphraseFile,
     ProfileToMake,
-    StoreToMakeFrom,
+    StoreAt,
     TransportText,
 )
 from campus_node.cli.register import command
@@ -44,8 +46,9 @@ def add_to(sub: typer.Typer) -> None:
 
 def personalise(
     context: typer.Context,
-    key_store: StoreToMakeFrom,
     profile: ProfileToMake,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     reader: ReaderText = "",
     passphrase_file: PassphraseFile = None,
     transport: TransportText = "",
@@ -63,7 +66,12 @@ def personalise(
 
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         return make_card(
-            desk, reader, key_store, passphrase_file, profile, transport, diversified=transport_diversified
+            desk,
+            reader,
+            StoreAt(key_store, pkcs11_module, passphrase_file),
+            profile,
+            transport,
+            diversified=transport_diversified,
         )
 
 

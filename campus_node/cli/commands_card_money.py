@@ -23,7 +23,7 @@ from campus_node.cli.card_arguments import (
 )
 from campus_node.cli.card_counter import Counter, outcome_content, outcome_report, outcome_told
 from campus_node.cli.card_desk import Desk, terminal_time
-from campus_node.cli.card_issuer import KeyStoreDirectory, PassphraseFile, has_keys
+from campus_node.cli.card_issuer import KeyStoreText, ModuleFile, PassphraseFile, StoreAt, has_keys
 from campus_node.cli.register import command
 from campus_node.cli.report import Report
 from campus_node.cli.usage import WrongUsage
@@ -119,7 +119,8 @@ def load(
     reader: ReaderText = "",
     purse: PurseText = "ep",
     profile: ProfileText = "",
-    key_store: KeyStoreDirectory = None,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     passphrase_file: PassphraseFile = None,
     at: AtText = "",
     pin_file: PinFile = None,
@@ -137,7 +138,7 @@ def load(
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         terminal, issued_at = parse_terminal(terminal_id), parse_at(at, desk.clock) if at else None
         counter = Counter(desk, reader, profile, journal)
-        counter.take_issuer(key_store, passphrase_file, issued_at)
+        counter.take_issuer(StoreAt(key_store, pkcs11_module, passphrase_file), issued_at)
         wants_pin = chosen is Purse.ED or counter.terms.pin_before_ep_load
         pin = counter.pin(pin_file) if wants_pin else None
         return _moved(counter, TransactionType.load_of(chosen), amount_fen, terminal, pin)
@@ -148,7 +149,8 @@ def unload(
     amount_fen: Amount,
     reader: ReaderText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreDirectory = None,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     passphrase_file: PassphraseFile = None,
     at: AtText = "",
     pin_file: PinFile = None,
@@ -162,7 +164,7 @@ def unload(
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         terminal, issued_at = parse_terminal(terminal_id), parse_at(at, desk.clock) if at else None
         counter = Counter(desk, reader, profile, journal)
-        counter.take_issuer(key_store, passphrase_file, issued_at)
+        counter.take_issuer(StoreAt(key_store, pkcs11_module, passphrase_file), issued_at)
         return _moved(counter, TransactionType.UNLOAD, amount_fen, terminal, counter.pin(pin_file))
 
 
@@ -172,7 +174,8 @@ def recover(
     sam_reader: SamReaderText = "",
     sam: SamText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreDirectory = None,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     passphrase_file: PassphraseFile = None,
     pin_file: PinFile = None,
     journal: JournalFile = None,
@@ -192,8 +195,8 @@ def recover(
         counter = Counter(desk, reader, profile, journal)
         if sam or sam_reader:
             counter.take_sam(sam_reader, sam)
-        if key_store is not None or has_keys(counter.terms):
-            counter.take_issuer(key_store, passphrase_file, None)
+        if key_store or has_keys(counter.terms):
+            counter.take_issuer(StoreAt(key_store, pkcs11_module, passphrase_file), None)
         pin = counter.pin(pin_file) if pin_file is not None or counter.terms.pin is not None else None
         card = counter.card()
         asn = present(card, counter.terms.layout).asn

@@ -15,7 +15,7 @@ from campus_node.cli.card_arguments import (
     read_new_pin,
 )
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_issuer import KeyStoreDirectory, PassphraseFile, card_keys
+from campus_node.cli.card_issuer import KeyStoreText, ModuleFile, PassphraseFile, StoreAt, card_keys
 from campus_node.cli.card_terms import pin_of
 from campus_node.cli.card_view import OpenCard, open_card
 from campus_node.cli.register import command, group
@@ -86,7 +86,8 @@ def unblock(
     context: typer.Context,
     reader: ReaderText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreDirectory = None,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     passphrase_file: PassphraseFile = None,
     new_pin_file: NewPinFile = None,
     trace: TraceFile = None,
@@ -98,13 +99,15 @@ def unblock(
     Make sure first whose card it is. The PIN travels enciphered under the card's own key.
     """
     from campus_node.keys.messaging import StoredMessagingKey
-    from campus_node.purse.secure_messaging import pin_unblock, send
+    from campus_node.purse.secure_messaging import PIN_UNBLOCK_P1_P2, pin_unblock, send
 
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         card = open_card(desk, reader, profile)
-        keys = card_keys(card.channel, card.public, card.terms, key_store, passphrase_file, desk.language)
+        store = StoreAt(key_store, pkcs11_module, passphrase_file)
+        keys = card_keys(card.channel, card.public, card.terms, store, desk.language)
         new = read_new_pin(new_pin_file, desk.language)
-        key = StoredMessagingKey(keys.store, keys.name(Usage.PIN_UNBLOCK), keys.factors)
+        _, name = keys.choose(Usage.PIN_UNBLOCK, PIN_UNBLOCK_P1_P2[1])
+        key = StoredMessagingKey(keys.store, name, keys.factors)
         send(card.channel, pin_unblock(new), key, encrypt=True)
     return _report(card, Sentence("The PIN is unblocked."))
 
@@ -113,7 +116,8 @@ def reload(
     context: typer.Context,
     reader: ReaderText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreDirectory = None,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     passphrase_file: PassphraseFile = None,
     new_pin_file: NewPinFile = None,
     trace: TraceFile = None,
@@ -126,10 +130,12 @@ def reload(
     """
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         card = open_card(desk, reader, profile)
-        keys = card_keys(card.channel, card.public, card.terms, key_store, passphrase_file, desk.language)
+        store = StoreAt(key_store, pkcs11_module, passphrase_file)
+        keys = card_keys(card.channel, card.public, card.terms, store, desk.language)
         new = read_new_pin(new_pin_file, desk.language)
-        mac = keys.store.pin_mac(keys.name(Usage.PIN_RELOAD), keys.factors, new)
-        demand(card.channel, reload_pin(card.terms.layout.pin_key, new, mac))
+        index, name = keys.choose(Usage.PIN_RELOAD)
+        mac = keys.store.pin_mac(name, keys.factors, new)
+        demand(card.channel, reload_pin(index, new, mac))
     return _report(card, Sentence("The PIN is set anew."))
 
 

@@ -9,9 +9,11 @@ from campus_node.cli.card_arguments import SamText, TraceFile, WaitS
 from campus_node.cli.card_desk import Desk
 from campus_node.cli.card_issuer import (
     Diversified,
+    KeyStoreText,
+    ModuleFile,
     PassphraseFile,
     ProfileToMake,
-    StoreToMakeFrom,
+    StoreAt,
     TransportText,
 )
 from campus_node.cli.card_making import make_psam
@@ -119,8 +121,9 @@ def show_psam(
 
 def personalise(
     context: typer.Context,
-    key_store: StoreToMakeFrom,
     profile: ProfileToMake,
+    key_store: KeyStoreText = "",
+    pkcs11_module: ModuleFile = None,
     reader: PsamReader = "",
     passphrase_file: PassphraseFile = None,
     transport: TransportText = "",
@@ -134,7 +137,12 @@ def personalise(
     """
     with Desk(context.obj, trace, wait_s=wait_s) as desk:
         return make_psam(
-            desk, reader, key_store, passphrase_file, profile, transport, diversified=transport_diversified
+            desk,
+            reader,
+            StoreAt(key_store, pkcs11_module, passphrase_file),
+            profile,
+            transport,
+            diversified=transport_diversified,
         )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from campus_node.cli.chinese_card import CARD, CARD_HELP
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
@@ -36,7 +37,8 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
-    assert len(CATALOGUE) == len(HELP) + len(MESSAGES) + len(PURSE) + len(SETTINGS)
+    parts = (CARD, CARD_HELP, HELP, MESSAGES, PURSE, SETTINGS)
+    assert len(CATALOGUE) == sum(map(len, parts))
 
 
 def test_both_languages_have_the_same_holes() -> None:
