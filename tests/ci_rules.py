@@ -13,6 +13,7 @@ from tests.soak import SOAKING
 
 SEED_VARIABLE = "CAMPUS_SEED"
 SERIAL_FOLDERS = ("tests/kill/",)  # they kill processes and fill the machine: never beside one another
+PCSC = "pcsc"  # in the name of every test with a PC/SC reader: a machine has one set of them
 
 
 def _skips_fail() -> bool:
@@ -34,8 +35,13 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts many processes, so that `make check` leaves it out."""
+    """Mark what starts many processes or needs readers, so that `make check` leaves it out."""
     for item in items:
+        if "pcsc_daemon" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.pcsc)
+        assert PCSC in item.nodeid or not item.get_closest_marker("pcsc"), (
+            f"{item.nodeid}: it needs a PC/SC reader, so {PCSC!r} must stand in its name; see the scheduler"
+        )
         if item.nodeid.startswith(SERIAL_FOLDERS):
             item.add_marker(pytest.mark.serial)
         assert item.nodeid.startswith(SERIAL_FOLDERS) or not item.get_closest_marker("serial"), (
@@ -44,13 +50,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class SerialTestsTogether(LoadScopeScheduling):  # type: ignore[misc]  # its base has no types
-    """Gives all serial tests to one worker and every other test to whoever is free.
+    """Gives all serial tests to one worker, all with readers to one, and every other test to whoever is free.
 
     pytest-xdist has `--dist loadgroup` for this; version 3.8 loses the groups under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "serial" if nodeid.startswith(SERIAL_FOLDERS) else nodeid
+        if nodeid.startswith(SERIAL_FOLDERS):
+            return "serial"
+        return PCSC if PCSC in nodeid else nodeid
 
 
 @pytest.hookimpl(optionalhook=True)

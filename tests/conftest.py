@@ -1,5 +1,9 @@
-"""Fixtures that every test may use: a real PostgreSQL for the session, a fresh database for each test."""
+"""Fixtures that every test may use: a real PostgreSQL and a real PC/SC service for the session.
 
+Each test gets a fresh database, and empty readers.
+"""
+
+import fcntl
 import os
 import shutil
 import tempfile
@@ -12,11 +16,17 @@ import psycopg2
 import pytest
 
 from campus_node.database import migrate
+from federation.clock import SystemClock
+from hil_rig import pcsc_daemon as virtual_readers
+from hil_rig.pcsc_daemon import PcscDaemon, Slot
 from hil_rig.postgres_server import ADVICE, PostgresServer, find_programs
+from hil_rig.virtual.vpcd import VpcdSlot
 
 pytest_plugins = ["tests.ci_rules"]
 
 DSN_VARIABLE = "CAMPUS_TEST_POSTGRES_DSN"
+PCSC_LOCK = Path(tempfile.gettempdir()) / "campuscard-pcsc.lock"  # readers are one set a machine
+PCSC_LOCK_TIMEOUT_S = 280.0
 
 
 @pytest.fixture(scope="session")
@@ -84,6 +94,52 @@ def postgres_to_kill(worker_id: str) -> Iterator[PostgresServer]:
             yield server
     finally:
         shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def pcsc_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PcscDaemon]:
+    """Give the PC/SC service with two virtual readers: one that runs, or one of our own until the end.
+
+    Another run on this machine that has it is waited for. Where something is missing the tests are skipped;
+    in CI they fail.
+    """
+    if lacks := virtual_readers.missing():
+        pytest.skip(f"no virtual readers here, {', '.join(lacks)} missing: {virtual_readers.ADVICE}")
+    with PCSC_LOCK.open("w") as lock:
+        _wait_for_lock(lock.fileno())
+        with PcscDaemon(tmp_path_factory.mktemp("pcscd")) as daemon:
+            yield daemon
+
+
+@pytest.fixture
+def card_slot(pcsc_daemon: PcscDaemon) -> Iterator[VpcdSlot]:
+    """Give the hand at the first virtual reader; its name is the reader's. Empty at the end."""
+    with _slot(pcsc_daemon.slots[0]) as slot:
+        yield slot
+
+
+@pytest.fixture
+def psam_slot(pcsc_daemon: PcscDaemon) -> Iterator[VpcdSlot]:
+    """Give the hand at the second virtual reader."""
+    with _slot(pcsc_daemon.slots[1]) as slot:
+        yield slot
+
+
+def _slot(slot: Slot) -> VpcdSlot:
+    return VpcdSlot(slot.host, slot.port, slot.reader)
+
+
+def _wait_for_lock(descriptor: int) -> None:
+    clock = SystemClock()
+    deadline_s = clock.monotonic_s() + PCSC_LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            assert clock.monotonic_s() < deadline_s, f"another run keeps {PCSC_LOCK}"
+            clock.sleep(0.2)
+        else:
+            return
 
 
 def _server_directory(worker_id: str) -> Path:

@@ -100,6 +100,11 @@ class VirtualReader:
         """
         self.tears.plan(What.CARD_LEFT_WITHIN, nth, sent_bytes)
 
+    @property
+    def occupied(self) -> bool:
+        """Whether a card lies there."""
+        return self._device is not None
+
     # The terminal's side.
 
     def channel(self) -> CardChannel:
