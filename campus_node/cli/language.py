@@ -6,12 +6,13 @@ from typing import Final
 
 from campus_node.cli.chinese_card import CARD, CARD_HELP
 from campus_node.cli.chinese_help import HELP
+from campus_node.cli.chinese_keys import KEYS
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.wording import Sentence
 
-CATALOGUE: Final[Mapping[str, str]] = HELP | MESSAGES | CARD | CARD_HELP | PURSE | SETTINGS
+CATALOGUE: Final[Mapping[str, str]] = HELP | KEYS | MESSAGES | CARD | CARD_HELP | PURSE | SETTINGS
 
 
 class Language(StrEnum):

@@ -11,6 +11,7 @@ from campus_node.cli import (
     commands_card,
     commands_database,
     commands_init,
+    commands_keys,
     commands_ledger,
     commands_node,
     commands_operator,
@@ -32,6 +33,7 @@ ORDER: Final = (
     "pki",
     "card",
     "psam",
+    "keys",
     "database",
     "demo",
     "bench",
@@ -62,6 +64,7 @@ def command_tree() -> Any:
         commands_audit,
         commands_card,
         commands_psam,
+        commands_keys,
         commands_database,
         commands_rig,
     ):

@@ -156,15 +156,19 @@ class TokenStore:
 
     def draw(self, name: KeyName, clock: Clock) -> KeyEntry:
         """Make a new random key, in the token where it stays there; raise KeyForbidden where one is there."""
-        if _is_enveloped(name):
-            return self.put(name, os.urandom(KEY_BYTES), clock)
         with self._using():
             self._require_new(name)
+            if _is_enveloped(name):
+                return self.put(name, os.urandom(KEY_BYTES), clock)
             self._session.generate_key(
                 pkcs11.KeyType.DES2,
                 template=_kept_inside(name, _stamp(False, clock.unix_ms())),
             )
         return self.entry(name)
+
+    def draw_all(self, names: Sequence[KeyName], clock: Clock) -> list[KeyEntry]:
+        """Make new random keys, one after the other; raise KeyForbidden where one is there."""
+        return [self.draw(name, clock) for name in names]
 
     def put(self, name: KeyName, key: bytes, clock: Clock, *, foreign: bool = False) -> KeyEntry:
         """Take a key in. The same key again changes nothing.

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +157,16 @@ class SealedFile:
 
     def draw(self, name: KeyName, clock: Clock) -> KeyEntry:
         """Make a new random key; raise KeyForbidden where one of this name is there."""
-        return self.put(name, os.urandom(KEY_BYTES), clock)
+        return self.draw_all([name], clock)[0]
+
+    def draw_all(self, names: Sequence[KeyName], clock: Clock) -> list[KeyEntry]:
+        """Make new random keys in one writing: all of them or none; raise KeyForbidden where one is there."""
+        with self._changing() as content:
+            for name in names:
+                if name in content.kept:
+                    raise _taken(name)
+                content.kept[name] = _Kept(name, os.urandom(KEY_BYTES), False, clock.unix_ms())
+        return [self.entry(name) for name in names]
 
     def put(self, name: KeyName, key: bytes, clock: Clock, *, foreign: bool = False) -> KeyEntry:
         """Take a key in. The same key again changes nothing.
@@ -169,7 +178,7 @@ class SealedFile:
         with self._changing() as content:
             there = content.kept.get(name)
             if there is not None and not hmac.compare_digest(there.key, key):
-                raise KeyForbidden(Sentence("there is another key of the name {name} already", name=name))
+                raise _taken(name)
             if there is None:
                 content.kept[name] = _Kept(name, key, foreign, clock.unix_ms())
         return self.entry(name)
@@ -286,4 +295,5 @@ def _unknown(name: KeyName) -> KeyUnknown:
     return KeyUnknown(Sentence("the key store has no key {name}", name=name))
 
 
-Opener = Callable[[], SealedFile]
+def _taken(name: KeyName) -> KeyForbidden:
+    return KeyForbidden(Sentence("there is another key of the name {name} already", name=name))

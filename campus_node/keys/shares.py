@@ -22,6 +22,7 @@ _CHECKSUM_BYTES: Final = 4
 _LINE_BYTES: Final = 8
 _HEAD_BYTES: Final = 4 + CEREMONY_BYTES
 _SHARE_BYTES: Final = _HEAD_BYTES + SECRET_BYTES + _CHECKSUM_BYTES
+LINES: Final = -(-_SHARE_BYTES // _LINE_BYTES)  # of a share on paper
 
 
 def _tables() -> tuple[list[int], list[int]]:

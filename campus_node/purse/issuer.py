@@ -334,4 +334,4 @@ def _algorithm(request: LoadRequest) -> Algorithm:
 
 def _require_equal(expected: bytes, given: bytes, what: Sentence) -> None:
     if not hmac.compare_digest(expected, given):
-        raise MacWrong(Sentence("the {what} is wrong", what=what))
+        raise MacWrong(Sentence("{what} is wrong", what=what))
