@@ -1,34 +1,39 @@
-"""Torn at every command, every byte of every answer, every byte of every write: nobody pays twice, nothing is lost.
+"""Torn at every command, every byte of every answer and of every write: nobody pays twice, nothing is lost.
 
-Exhaustive, in this process. After each tear the same card comes back, and then card, journal and issuer must agree.
+Exhaustive, in this process. After each tear the same card comes back; card, journal and issuer must agree.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from typing import TypeVar
 
 import pytest
 
-from campus_node.purse.commands import Purse
-from campus_node.purse.journal_entries import Movement, State
-from campus_node.purse.load_book import LoadState
-from campus_node.purse.movement_log import Recorded
+from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.outcome import Outcome
-from campus_node.purse.shared_steps import load_request
 from federation.errors import Unavailable
+from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.memory import PowerLost
-from tests.purse.flows.scenarios import CAPP, CARDS, SCENARIOS, Scenario
+from tests.purse.flows.agreement import demand_in_card, demand_recovery_changes_nothing, go_on
+from tests.purse.flows.scenarios import CARDS, SCENARIOS, Scenario
 from tests.purse.flows.tears import Tear, Watched, all_tears, watch
-from tests.purse.flows.till import ED_FEN, EP_FEN, Died, Till
+from tests.purse.flows.till import Died, Till, card_profile
 
-CAPP_RECORDS = tuple(update.record for update in CAPP)
+Result = TypeVar("Result")
+LAST_STEPS = (b"\x80\x54", b"\x80\x52")  # DEBIT and CREDIT FOR LOAD: what changes the card
 
 
 def tear(till: Till, scenario: Scenario, what: Tear) -> Outcome | None:
     """Run a flow that is torn; afterwards the process lives, and card and PSAM lie where they should."""
+    return torn(till, what, lambda: scenario.run(till))
+
+
+def torn(till: Till, what: Tear, run: Callable[[], Result]) -> Result | None:
+    """Run something that is torn; afterwards the process lives, and card and PSAM lie where they should."""
     outcome = None
     what.plan(till)
     try:
-        outcome = scenario.run(till)
+        outcome = run()
     except (PowerLost, Died):
         assert what.kills, what
     except Unavailable:
@@ -38,67 +43,6 @@ def tear(till: Till, scenario: Scenario, what: Tear) -> Outcome | None:
         till.reboot()
     till.repair()
     return outcome
-
-
-def demand_in_card(till: Till, scenario: Scenario, times: int, what: object) -> None:
-    """Demand that the card was changed so many times, wholly, and no more."""
-    purse = till.in_card(scenario.purse)
-    first_fen = EP_FEN if scenario.purse is Purse.EP else ED_FEN
-    assert purse.balance_fen == first_fen + times * scenario.change_fen, what
-    assert (purse.online_seq, purse.offline_seq) == ((times, 0) if scenario.online else (0, times)), what
-    if scenario.capp:
-        records = CAPP_RECORDS if times else till.first_capp_records
-        assert till.capp_records() == records, what
-
-
-def demand_agreement(till: Till, scenario: Scenario, what: object) -> int:
-    """Demand that journal, card and issuer tell the same; return how often it was done."""
-    movements = [recorded.movement for recorded in till.movements()]
-    assert {movement.state for movement in movements} <= {State.DONE, State.VOID}, what
-    done = [movement for movement in movements if movement.state is State.DONE]
-    demand_in_card(till, scenario, len(done), what)
-    for movement in done:
-        till.verify(movement)
-    if scenario.online:
-        demand_issuer_agrees(till, movements, what)
-    return len(done)
-
-
-def demand_issuer_agrees(till: Till, movements: list[Movement], what: object) -> None:
-    """Demand that the issuer debited what is done and nothing else, once it has the records."""
-    for movement in movements:
-        request = load_request(movement)
-        proof = movement.mac3 or movement.tac
-        if movement.state is State.DONE and proof is not None:
-            till.issuer.complete(request, proof)  # as the uploaded record will; again changes nothing
-        row = till.book.find(request)
-        approved = row is not None and row.is_same(request)
-        if movement.state is State.DONE:
-            assert approved, what
-        if row is not None and approved:
-            state = LoadState.WRITTEN if movement.state is State.DONE else LoadState.VOID
-            assert row.state is state, f"{what}: the account says {row.state.word}"
-    known = {movement.card_random for movement in movements}
-    assert till.line.approved <= known, f"{what}: the account was debited for what no journal knows"
-
-
-def demand_recovery_changes_nothing(till: Till, what: object) -> None:
-    """Demand that recovering what is settled gives the same answer, asks the card nothing and writes nothing."""
-    entries, asked = till.journal.last_seq, len(till.card_seen)
-    for recorded in till.movements():
-        first = replace(recorded, movement=replace(recorded.movement, state=State.SENT, opened_seq=0))
-        for known in (recorded, Recorded(recorded.opened_seq, first.movement)):
-            outcome = till.settle(known)
-            assert outcome.state is recorded.movement.state, what
-    assert (till.journal.last_seq, len(till.card_seen)) == (entries, asked), what
-
-
-def go_on(till: Till, scenario: Scenario, what: object) -> None:
-    """Do what a cashier does after a recovery: what is void is done again; and then it has happened once."""
-    if demand_agreement(till, scenario, what) == 0:
-        till.repair()
-        assert scenario.run(till).state is State.DONE, what
-        assert demand_agreement(till, scenario, what) == 1, what
 
 
 @pytest.mark.parametrize("card", CARDS)
@@ -123,3 +67,99 @@ def test_after_any_tear_the_same_card_settles_it(card: str, scenario: Scenario) 
 def watched(card: str, scenario: Scenario) -> Watched:
     with closing(Till(card)) as till:
         return watch(till, scenario.run)
+
+
+# In doubt: the card left, or the process died, just before or just after the step that changes the card.
+
+
+def doubts(card: str, scenario: Scenario) -> Iterator[tuple[Tear, bool]]:
+    """Yield the ways into doubt about a flow, and whether the card has done it."""
+    with closing(Till(card)) as till:
+        seen = watch(till, scenario.run)
+        sent = [number for number, (command, _) in enumerate(till.card_seen, 1) if command[:2] in LAST_STEPS]
+    (last,) = sent
+    wanted = {
+        f"card leaves before command {last}": False,
+        f"card leaves after command {last}": True,
+        f"the process dies before question {last} to the card": False,
+        f"the process dies after question {last} to the card": True,
+    }
+    if scenario.online:
+        wanted["the process dies before question 1 to the issuer"] = False
+        wanted["the process dies after question 1 to the issuer"] = False
+    found = [(what, wanted[what.name]) for what in all_tears(seen) if what.name in wanted]
+    assert len(found) == len(wanted)
+    yield from found
+
+
+@pytest.mark.parametrize("card", CARDS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_while_the_card_is_away_it_is_grey_and_when_it_is_back_it_is_settled(
+    card: str, scenario: Scenario
+) -> None:
+    for what, happened in doubts(card, scenario):
+        with closing(Till(card)) as till:
+            tear(till, scenario, what)
+            (doubt,) = till.log.unsettled()
+            till.card_reader.remove()
+            for _ in range(2):
+                waiting_s = till.clock.monotonic_s()
+                nobody = till.settle(doubt)
+                assert (nobody.state, nobody.reason) == (State.GREY, Reason.TORN), what
+                assert nobody.balance_fen is None, what
+                assert till.clock.monotonic_s() - waiting_s >= 10, "the window is waited out"
+            entries = till.journal.last_seq
+            states = [recorded.movement.state for recorded in till.movements()]
+            assert states == [State.GREY], what
+            till.settle(doubt)
+            assert till.journal.last_seq == entries, "grey is written down once"
+            demand_in_card(till, scenario, int(happened), what)
+            till.repair()
+            (settled,) = till.settle_all()
+            assert settled.state is (State.DONE if happened else State.VOID), what
+            demand_recovery_changes_nothing(till, what)
+            go_on(till, scenario, what)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_another_card_is_passed_over_and_not_touched(scenario: Scenario) -> None:
+    for what, happened in doubts("card-3des", scenario):
+        with closing(Till("card-3des")) as till:
+            tear(till, scenario, what)
+            (doubt,) = till.log.unsettled()
+            entries = till.journal.last_seq
+            other = VirtualCard(card_profile("card-sm4"))
+            before = dict(other.memory.slots)
+            till.card_reader.remove()
+            till.card_reader.insert(other)
+            grey = till.settle(doubt)
+            assert (grey.state, grey.reason) == (State.GREY, Reason.TORN), what
+            assert dict(other.memory.slots) == before, what
+            assert till.journal.last_seq == entries + 1, "that it is grey"
+            till.card_reader.remove()
+            till.card_reader.insert(till.card)
+            (settled,) = till.settle_all()
+            assert settled.state is (State.DONE if happened else State.VOID), what
+            go_on(till, scenario, what)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_a_recovery_that_is_torn_anywhere_is_recovered_again(scenario: Scenario) -> None:
+    card, count = "card-3des", 0
+    for what, happened in doubts(card, scenario):
+        with closing(Till(card)) as till:
+            tear(till, scenario, what)
+            seen = watch(till, Till.settle_all)
+        for second in all_tears(seen):
+            count += 1
+            both = f"{what}, then {second}"
+            with closing(Till(card)) as till:
+                tear(till, scenario, what)
+                torn(till, second, till.settle_all)
+                for settled in till.settle_all():
+                    assert settled.state in {State.DONE, State.VOID}, both
+                (recorded,) = till.movements()
+                assert recorded.movement.state is (State.DONE if happened else State.VOID), both
+                demand_recovery_changes_nothing(till, both)
+                go_on(till, scenario, both)
+    print(f"{count} second tears")

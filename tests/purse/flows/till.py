@@ -1,4 +1,4 @@
-"""A terminal with everything beside it in software: card, PSAM, journal, issuer. It can be torn anywhere and go on."""
+"""A terminal with everything beside it in software: card, PSAM, journal, issuer. It can be torn anywhere."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -239,6 +239,7 @@ class Till:
     """
 
     def __init__(self, profile: str, seed: int = 1) -> None:
+        self.profile_name = profile
         self.profile = card_profile(profile)
         self.keys = CardKeys(self.profile)
         chance = random.Random(seed)
@@ -323,7 +324,7 @@ class Till:
         return tuple(slots[slot] for slot in sorted(slots) if "/r/0017/" in slot)
 
     def verify(self, movement: Movement) -> None:
-        """Check what the issuer checks of a movement that is done, with the card's own keys; raise MacWrong."""
+        """Check what the issuer checks of a movement that is done, with the card's own keys."""
         if not movement.online:
             assert movement.mac2 is not None
             assert movement.tac is not None
