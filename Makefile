@@ -7,11 +7,11 @@ demo:
 	@.venv/bin/campus demo $(ARGS)
 
 test:
-	@scripts/bootstrap dev && scripts/services postgresql softhsm
+	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm
 	@scripts/test $(ARGS)
 
 soak:
-	@scripts/bootstrap dev && scripts/services postgresql softhsm
+	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm
 	@CAMPUS_SOAK=1 scripts/test --timeout=7200 $(ARGS)
 
 check:
@@ -19,7 +19,7 @@ check:
 	@scripts/check
 
 bench:
-	@scripts/bootstrap dev && scripts/services postgresql
+	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql
 	@.venv/bin/campus bench $(ARGS)
 
 protos:
