@@ -67,7 +67,7 @@ class MovementLog:
         unsettled = len(self.unsettled())
         if self.journal.free < ENTRIES_MAX * (1 + unsettled):
             raise JournalFull(Sentence("the terminal's journal is full: nothing can be sold"))
-        return self._write(replace(movement, opened_seq=0))
+        return self._write(movement, 0)
 
     def advance(self, recorded: Recorded, movement: Movement) -> Recorded:
         """Write how far a movement is now, and what has become known of it; durable on return.
@@ -82,12 +82,13 @@ class MovementLog:
         """
         before = recorded.movement
         assert movement.state in NEXT[before.state], f"{before.state.name}, then {movement.state.name}"
-        after = replace(
-            movement, opened_seq=recorded.opened_seq, recorded_at_unix_ms=before.recorded_at_unix_ms
-        )
-        if before.state is State.GREY is after.state and (after.awaits_card or after == before):
-            return recorded
-        return self._write(after)
+        if before.state is State.GREY is movement.state:
+            after = replace(
+                movement, opened_seq=recorded.opened_seq, recorded_at_unix_ms=before.recorded_at_unix_ms
+            )
+            if after.awaits_card or after == before:
+                return recorded
+        return self._write(movement, recorded.opened_seq)
 
     def unsettled(self, asn: bytes | None = None) -> list[Recorded]:
         """Return the movements without a known end, oldest first: all, or those of one card.
@@ -121,8 +122,8 @@ class MovementLog:
                 Sentence("the outcome of an earlier transaction of this card is unknown: recover it first")
             )
 
-    def _write(self, movement: Movement) -> Recorded:
-        stamped = replace(movement, recorded_at_unix_ms=self.clock.unix_ms())
+    def _write(self, movement: Movement, opened_seq: int) -> Recorded:
+        stamped = replace(movement, opened_seq=opened_seq, recorded_at_unix_ms=self.clock.unix_ms())
         recorded = Recorded(self.journal.append(encode(stamped)), stamped)
         self._remember(recorded)
         return recorded

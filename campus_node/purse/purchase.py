@@ -299,6 +299,8 @@ def _check(request: PurchaseRequest) -> None:
     assert request.amount_fen > 0, "callers validate amounts at the edge"
     assert not request.capp or request.transaction_type is TransactionType.CAPP, "records go with CAPP only"
     try:
-        datetime.strptime(request.made_at.hex(), "%Y%m%d%H%M%S")  # noqa: DTZ007  # the terminal's own clock, as it stands
+        d = request.made_at.hex()
+        date, time = (int(d[:4]), int(d[4:6]), int(d[6:8])), (int(d[8:10]), int(d[10:12]), int(d[12:]))
+        datetime(*date, *time)  # noqa: DTZ001  # the terminal's own clock, as it stands
     except ValueError as error:
         raise ClockInvalid(Sentence("the terminal's clock shows no date: it must not sell")) from error
