@@ -125,7 +125,11 @@ class Administration:
         """`80 CA 00 00 00`: usage ‖ index ‖ version ‖ algorithm of every key here."""
         request.expect_parameters(0, 0)
         request.expect(0)
-        return b"".join(packed_key(key.entry)[:4] for key in self._chip.directory.keys)
+        directory = self._chip.directory
+        pin = self._chip.files.slots.get(directory.slot("pin"))
+        rows = [packed_key(key.entry)[:4] for key in directory.keys]
+        rows += [bytes((Usage.PIN, 0, pin[1], 0))] if pin else []
+        return b"".join(rows)
 
     def block_card(self, request: Request) -> bytes:
         """`84 16 00 00 04` MAC4: afterwards everything is 6A81, for ever."""

@@ -71,7 +71,7 @@ class FileCommands:
         return self._fci(found)
 
     def read_binary(self, request: Request) -> bytes:
-        """`00 B0 100sssss offset Le` or `00 B0 offset offset Le`; CLA 04 adds a MAC."""
+        """`00 B0 100sssss offset Le` or `00 B0 offset offset Le`; CLA 04 adds a MAC, which Le counts."""
         directory, file, offset = self._binary(request)
         self._demand(directory, file.read)
         content = self._chip.files.slots[binary_slot(directory, file.fid)]

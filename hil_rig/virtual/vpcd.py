@@ -43,7 +43,7 @@ def serve(device: Device, host: str, port: int, stop: threading.Event, told: Tol
     Args:
         host: where pcscd runs.
         port: of the reader.
-        told: called with True when the driver has taken the connection, with False when it is lost.
+        told: called with True when the reader has found the device, with False when their connection ends.
     """
     with VpcdSlot(host, port, told=told) as slot:
         slot.insert(device)
@@ -59,7 +59,8 @@ class VpcdSlot:
         host: where pcscd runs.
         port: of the reader.
         name: the reader's name, for people.
-        told: called from another thread with True when a card is connected and with False when that is lost.
+        told: called from another thread with True when the reader has found a card, with False when their
+            connection ends.
     """
 
     def __init__(self, host: str, port: int, name: str = "", told: Told | None = None) -> None:
@@ -159,10 +160,11 @@ class VpcdSlot:
                     return
                 self._socket = line
                 cold_reset(self._device)  # nothing volatile survives a connection
-            self._told(True)
             try:
-                while self._turn(line, _receive(line)):
-                    pass
+                message = _receive(line)
+                self._told(True)
+                while self._turn(line, message):
+                    message = _receive(line)
             finally:
                 with self._hold:
                     self._socket = None
