@@ -11,7 +11,7 @@ from campus_node.keys.operations import KeyOperations
 from campus_node.keys.store import Factors, KeyEntry
 from campus_node.purse import mac, recovery
 from campus_node.purse.algorithm import Algorithm, check_value, session_key, session_mac, tac
-from campus_node.purse.channel import CardChannel
+from campus_node.purse.channel import CardChannel, Reader
 from campus_node.purse.commands import Purse, TransactionType
 from campus_node.purse.issuer import Issuer, LoadApproval, LoadAuthority, LoadRequest
 from campus_node.purse.journal_entries import Movement, decode
@@ -23,9 +23,10 @@ from campus_node.purse.psam import Psam
 from campus_node.purse.sam_session import SamSession
 from campus_node.purse.verification import PurchaseRecord, verify_record
 from campus_node.terminal.journal import Journal, new_content
-from federation.clock import VirtualClock
+from federation.clock import Clock, VirtualClock
 from hil_rig.torn_storage import TornStorage
 from hil_rig.virtual.card import VirtualCard
+from hil_rig.virtual.device import Device
 from hil_rig.virtual.in_process import VirtualReader
 from hil_rig.virtual.media import RamMedium
 from hil_rig.virtual.memory import Memory
@@ -44,6 +45,7 @@ PIN = Pin(bytes.fromhex("123456"))
 TERMINAL_ID = bytes.fromhex("112233445566")
 EMPTY_JOURNAL = b"".join(new_content(CAPACITY, bytes(range(16))))
 WINDOW_S = 10.0
+SOON_S = 10.0  # more than any reader needs to notice something
 
 
 Answer = TypeVar("Answer")
@@ -120,7 +122,7 @@ class HookedChannel:
 class HookedReader:
     """A reader whose channels are hooked."""
 
-    def __init__(self, inner: VirtualReader, hook: Hook, seen: list[tuple[bytes, int]]) -> None:
+    def __init__(self, inner: Reader, hook: Hook, seen: list[tuple[bytes, int]]) -> None:
         self.name = inner.name
         self._inner = inner
         self._hook = hook
@@ -230,28 +232,69 @@ class Writes:
             self.known = self.memory.writes
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A reader, from both sides.
+
+    Args:
+        hand: lays cards there and tears them away.
+        side: what the terminal has of it.
+        empty: tells whether nothing lies there.
+    """
+
+    hand: VirtualReader
+    side: Reader
+    empty: Callable[[], bool]
+
+    @classmethod
+    def virtual(cls, name: str, clock: Clock) -> "Place":
+        reader = VirtualReader(None, name, clock)
+        return cls(reader, reader, lambda: reader.wait_for_removal(0))
+
+    def lay(self, device: Device) -> None:
+        """Lay a device there, once the reader has seen that the last one left."""
+        if self.empty():
+            assert self.side.wait_for_removal(SOON_S)
+            self.hand.insert(device)
+
+    def channel(self) -> CardChannel:
+        channel = self.side.wait_for_card(SOON_S)
+        assert channel is not None, f"nothing came to {self.side.name}"
+        return channel
+
+
 class Till:
     """One terminal, one card.
 
     Args:
         profile: name of the card's.
         seed: of the random numbers of card and issuer.
+        places: of card and PSAM; None = readers in this process.
+        clock: of the terminal.
     """
 
-    def __init__(self, profile: str, seed: int = 1) -> None:
+    def __init__(
+        self,
+        profile: str,
+        seed: int = 1,
+        places: tuple[Place, Place] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self.profile_name = profile
         self.profile = card_profile(profile)
         self.keys = CardKeys(self.profile)
         chance = random.Random(seed)
-        self.clock = VirtualClock()
+        self.clock = clock or VirtualClock()
         self.card = VirtualCard(self.profile, memory_of(first_log(profile)), chance.randbytes)
         self.psam = VirtualPsam(psam_profile(), memory_of(first_log("psam")), chance.randbytes)
-        self.card_reader = VirtualReader(self.card, "card", self.clock)
-        self.sam_reader = VirtualReader(self.psam, "psam", self.clock)
+        made = places or (Place.virtual("card", self.clock), Place.virtual("psam", self.clock))
+        self.card_place, self.sam_place = made
+        self.card_reader, self.sam_reader = self.card_place.hand, self.sam_place.hand
+        self.card_place.lay(self.card)
         self.card_hook, self.sam_hook, self.line_hook = Hook(), Hook(), Hook()
         self.card_seen: list[tuple[bytes, int]] = []
         self.sam_seen: list[tuple[bytes, int]] = []
-        self.reader = HookedReader(self.card_reader, self.card_hook, self.card_seen)
+        self.reader = HookedReader(self.card_place.side, self.card_hook, self.card_seen)
         self.book = LoadBook(":memory:")
         self.issuer = Issuer(
             self.profile.issuer,
@@ -264,7 +307,7 @@ class Till:
         self.storage = TornStorage(EMPTY_JOURNAL)
         self.first_capp_records = self.capp_records()
         self._start_process()
-        self.channel: CardChannel = HookedChannel(self.card_reader.channel(), self.card_hook, self.card_seen)
+        self.channel: CardChannel = HookedChannel(self.card_place.channel(), self.card_hook, self.card_seen)
 
     def close(self) -> None:
         self.book.close()
@@ -277,14 +320,13 @@ class Till:
 
     def repair(self) -> None:
         """Lay card and PSAM back into their readers, and mend the line; what was torn stays torn."""
-        for reader, device in ((self.card_reader, self.card), (self.sam_reader, self.psam)):
-            if reader.wait_for_removal(0):
-                reader.insert(device)
-            reader.tears.forget()
+        for place, device in ((self.card_place, self.card), (self.sam_place, self.psam)):
+            place.lay(device)
+            place.hand.tears.forget()
         for memory in (self.card.memory, self.psam.memory):
             memory.untear()
         self.card_hook.error = self.sam_hook.error = self.line_hook.error = None
-        self.channel = HookedChannel(self.card_reader.channel(), self.card_hook, self.card_seen)
+        self.channel = HookedChannel(self.card_place.channel(), self.card_hook, self.card_seen)
 
     def movements(self) -> list[Recorded]:
         """Return the newest entry of every movement in the journal."""
@@ -353,9 +395,8 @@ class Till:
     def _start_process(self) -> None:
         self.journal = Journal(self.storage)
         self.log = MovementLog(self.journal, self.clock)
-        if self.sam_reader.wait_for_removal(0):
-            self.sam_reader.insert(self.psam)
-        self.sam = SamSession(Psam(HookedChannel(self.sam_reader.channel(), self.sam_hook, self.sam_seen)))
+        self.sam_place.lay(self.psam)
+        self.sam = SamSession(Psam(HookedChannel(self.sam_place.channel(), self.sam_hook, self.sam_seen)))
 
 
 def purchase_record(movement: Movement) -> PurchaseRecord:
