@@ -19,7 +19,11 @@ from bench.reference import work_directory
 from bench.report import TerminalReport
 from federation.errors import CampusCardError
 
-BENCHES: Final = {"ledger": "bench.ledger:LedgerBench", "grpc": "bench.grpc:GrpcBench"}
+BENCHES: Final = {
+    "ledger": "bench.ledger:LedgerBench",
+    "grpc": "bench.grpc:GrpcBench",
+    "purse": "bench.purse:PurseBench",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

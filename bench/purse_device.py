@@ -1,8 +1,8 @@
 """A card or a PSAM in a process of its own, with a stopwatch: `python -m bench.purse_device`.
 
-It serves like `campus rig card serve` and answers two commands of its own, which no card has: ECHO at once, so
-that the bare round trip can be measured over the very same way, and METER with what was computed since the last
-METER. It ends when its standard input does.
+It serves like `campus rig card serve` and answers two commands of its own, which no card has: ECHO at
+once, so that the bare round trip can be measured over the very same way, and METER with what was
+computed since the last METER. It ends when its standard input does.
 """
 
 import sys
@@ -11,14 +11,13 @@ import time
 from dataclasses import replace
 from typing import Final
 
-from hil_rig.virtual.profile import load_card_profile, load_psam_profile
-
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.device import Device
+from hil_rig.virtual.profile import load_card_profile, load_psam_profile
 from hil_rig.virtual.psam import VirtualPsam
 from hil_rig.virtual.vpcd import serve
 
-ECHO: Final = bytes.fromhex("B0EC000000")
+ECHO: Final = bytes.fromhex("B0EC")  # class and instruction; Le zeros come back, Le being the last byte
 METER: Final = bytes.fromhex("B0ED00000C")
 HOST: Final = "127.0.0.1"
 BALANCE_FEN: Final = 100_000
@@ -44,8 +43,8 @@ class Metered:
         return self._inner.power_off()
 
     def process(self, command: bytes) -> bytes:
-        if command == ECHO:
-            return _DONE
+        if command[:2] == ECHO:
+            return bytes(command[-1]) + _DONE
         if command == METER:
             told = self.computed_ns.to_bytes(8, "big") + self.commands.to_bytes(4, "big") + _DONE
             self.computed_ns = self.commands = 0

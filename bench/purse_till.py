@@ -2,35 +2,31 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.harness import BenchBroken
 from campus_node.purse import purchase
-from campus_node.purse.algorithm import Algorithm
 from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import Purse, get_balance, parse_balance, read_record
 from campus_node.purse.files import LOG_BYTES, LOG_SFI, LogRecord
 from campus_node.purse.journal_entries import Movement, State, decode
 from campus_node.purse.movement_log import MovementLog
-from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, present
 from campus_node.purse.psam import Psam
 from campus_node.purse.sam_session import SamSession
-from campus_node.purse.verification import IssuerKeys, PurchaseRecord, Verdict, verify_records
+from campus_node.purse.verification import PurchaseRecord, verify_record
 from campus_node.terminal.journal import Journal
 from federation.clock import Clock
 
 JOURNAL_RECORDS: Final = 65_536
 AMOUNT_FEN: Final = 1
 _FIRST_DAY: Final = datetime(2026, 9, 1, 6, 0, 0)  # noqa: DTZ001  # a terminal's own clock, as it stands
-
-Keys = dict[tuple[int, Algorithm], IssuerKeys]
 
 
 @dataclass(slots=True)
@@ -65,12 +61,32 @@ def watching_syncs() -> Iterator[Synced]:
             setattr(os, name, sync)
 
 
-class CountingChannel:
-    """A card channel that counts its commands."""
+class Shape(NamedTuple):
+    """What a command looked like on its way.
 
-    def __init__(self, inner: CardChannel) -> None:
+    Args:
+        place: 0 = the card, 1 = the PSAM.
+        sent, answered: bytes.
+    """
+
+    place: int
+    sent: int
+    answered: int
+
+
+class WatchedChannel:
+    """A card channel that remembers how long commands and answers were.
+
+    Args:
+        inner: the channel.
+        place: see Shape.
+        shapes: where they are put, in their order.
+    """
+
+    def __init__(self, inner: CardChannel, place: int, shapes: list[Shape]) -> None:
         self._inner = inner
-        self.commands = 0
+        self._place = place
+        self._shapes = shapes
 
     @property
     def reader(self) -> str:
@@ -83,8 +99,9 @@ class CountingChannel:
         return self._inner.reset()
 
     def transmit(self, command: bytes) -> bytes:
-        self.commands += 1
-        return self._inner.transmit(command)
+        answer = self._inner.transmit(command)
+        self._shapes.append(Shape(self._place, len(command), len(answer)))
+        return answer
 
     def close(self) -> None:
         self._inner.close()
@@ -95,91 +112,84 @@ class Bought:
     """What a run of purchases took."""
 
     purchases: int
-    commands: int
+    shapes: Sequence[Shape]
     took_ns: int
     synced: Synced
 
 
 class Till:
-    """One terminal, as long as its journal is open.
+    """One terminal, as long as its journal is open; cards and PSAMs are laid on its readers.
 
     Args:
-        card, sam: channels, powered.
         journal: a file that is not there yet, on a disk.
         clock: gives the journal's entries their time.
     """
 
-    def __init__(self, card: CardChannel, sam: CardChannel, journal: Path, clock: Clock) -> None:
-        self._card, self._sam_channel = CountingChannel(card), CountingChannel(sam)
-        self._sam = SamSession(Psam(self._sam_channel))
+    def __init__(self, journal: Path, clock: Clock) -> None:
         self._journal = Journal.open(journal, JOURNAL_RECORDS)
         self._log = MovementLog(self._journal, clock)
         self._layout = CardLayout()
-        self._first_balance_fen = self._balance_fen()
+        self._first_balance_fen: int | None = None
         self._done = 0
-        self._last: Outcome | None = None
+        self._shapes: list[Shape] = []
 
     def close(self) -> None:
         """Let the journal go."""
         self._journal.close()
 
+    def lay(self, card: CardChannel, sam: CardChannel) -> None:
+        """Lay a card and a PSAM on the readers: channels, powered. It is always the same card."""
+        self._card = WatchedChannel(card, 0, self._shapes)
+        self._sam = SamSession(Psam(WatchedChannel(sam, 1, self._shapes)))
+        if self._first_balance_fen is None:
+            self._first_balance_fen = self._balance_fen()
+
     def buy(self, count: int) -> Bought:
         """Make purchases one after the other, as a terminal does: the card is selected anew for each."""
-        commands = self._commands
+        self._shapes.clear()
+        requests = [self._request(self._done + number) for number in range(count)]
         with watching_syncs() as synced:
             began_ns = time.perf_counter_ns()
-            for _ in range(count):
-                self._buy()
+            for request in requests:
+                self._buy(request)
             took_ns = time.perf_counter_ns() - began_ns
         if synced.count < count:
             raise BenchBroken(f"{count} purchases synced the journal {synced.count} times: it is not durable")
-        return Bought(count, self._commands - commands, took_ns, synced)
+        return Bought(count, tuple(self._shapes), took_ns, synced)
 
-    @property
-    def _commands(self) -> int:
-        return self._card.commands + self._sam_channel.commands
+    def _request(self, number: int) -> purchase.PurchaseRequest:
+        made_at = _FIRST_DAY + timedelta(seconds=number)
+        return purchase.PurchaseRequest(AMOUNT_FEN, bytes.fromhex(f"{made_at:%Y%m%d%H%M%S}"))
 
-    def _buy(self) -> None:
-        made_at = _FIRST_DAY + timedelta(seconds=self._done)
-        request = purchase.PurchaseRequest(AMOUNT_FEN, bytes.fromhex(f"{made_at:%Y%m%d%H%M%S}"))
+    def _buy(self, request: purchase.PurchaseRequest) -> None:
         outcome = purchase.run(request, card=self._card, sam=self._sam, log=self._log, layout=self._layout)
         if outcome.state is not State.DONE or not outcome.checked:
             raise BenchBroken(f"a purchase is {outcome.state.name}, {outcome.reason.name}")
         self._done += 1
-        self._last = outcome
 
-    def check(self, keys: Keys) -> None:
-        """Compare card and journal: balance, counters, last record; and every record's MAC2 and TAC.
+    def check(self, keys: tuple[bytes, bytes]) -> None:
+        """Compare card and journal: balance, counters, newest record; and every record's MAC2 and TAC.
+
+        Args:
+            keys: the card's purchase key and TAC key.
 
         Raises:
             BenchBroken: they do not agree.
         """
-        assert self._last is not None, "nothing was bought"
-        done = [m for m in self._movements() if m.state is State.DONE]
-        sequence = [m.card_seq for m in done]
-        if len(done) != self._done or sequence != list(range(sequence[0], sequence[0] + self._done)):
+        done = [movement for movement in self._movements() if movement.state is State.DONE]
+        counters = [movement.card_seq for movement in done]
+        if len(done) != self._done or counters != list(range(counters[0], counters[0] + self._done)):
             raise BenchBroken(f"{len(done)} purchases in the journal of {self._done}, or counters leap")
-        if len({m.terminal_seq for m in done}) != self._done:
+        if len({movement.terminal_seq for movement in done}) != self._done:
             raise BenchBroken("a number of the terminal was used twice")
-        balance_fen = self._balance_fen()
-        if balance_fen != self._first_balance_fen - sum(m.amount_fen for m in done):
+        balance_fen, spent_fen = self._balance_fen(), sum(movement.amount_fen for movement in done)
+        if self._first_balance_fen is None or balance_fen != self._first_balance_fen - spent_fen:
             raise BenchBroken(f"the card has {balance_fen} fen, the journal says otherwise")
-        record = LogRecord.parse(demand(self._card, read_record(LOG_SFI, 1, LOG_BYTES)))
-        if record is None or (record.seq, record.made_at) != (sequence[-1] + 1, done[-1].made_at):
+        newest = LogRecord.parse(demand(self._card, read_record(LOG_SFI, 1, LOG_BYTES)))
+        if newest is None or (newest.seq, newest.made_at) != (counters[-1] + 1, done[-1].made_at):
             raise BenchBroken("the card's newest record is not the journal's")
-        self._verify(done, keys)
-
-    def _verify(self, done: list[Movement], keys: Keys) -> None:
-        records = [
-            PurchaseRecord(
-                m.asn, m.transaction_type, m.amount_fen, m.card_seq, m.card_random, m.key_version,
-                m.algorithm_byte, m.terminal_id, m.terminal_seq, m.made_at, m.mac2 or b"", m.tac or b"",
-            )
-            for m in done
-        ]  # fmt: skip
-        wrong = [verdict for verdict in verify_records(records, keys) if verdict is not Verdict.GENUINE]
-        if wrong:
-            raise BenchBroken(f"{len(wrong)} records do not verify, the first is {wrong[0].value}")
+        for movement in done:
+            verify_record(_record_of(movement), *keys)
 
     def _movements(self) -> Iterator[Movement]:
         for entry in self._journal.entries():
@@ -189,3 +199,20 @@ class Till:
     def _balance_fen(self) -> int:
         present(self._card, self._layout)
         return parse_balance(demand(self._card, get_balance(Purse.EP)))
+
+
+def _record_of(movement: Movement) -> PurchaseRecord:
+    return PurchaseRecord(
+        asn=movement.asn,
+        transaction_type=movement.transaction_type,
+        amount_fen=movement.amount_fen,
+        offline_seq=movement.card_seq,
+        card_random=movement.card_random,
+        key_version=movement.key_version,
+        algorithm_byte=movement.algorithm_byte,
+        terminal_id=movement.terminal_id,
+        terminal_seq=movement.terminal_seq,
+        made_at=movement.made_at,
+        mac2=movement.mac2 or b"",
+        tac=movement.tac or b"",
+    )

@@ -90,7 +90,7 @@ HELP: Final[dict[str, str]] = {
     "Without --once it goes on until Ctrl-C and then reports.": "不带 --once 时一直运行到 Ctrl-C, 然后给出报告。",
     "Write every balance anew from the journal; the node must be stopped.": "根据日记账重写每个余额; 须先停止节点。",
     "cashier, card-office, finance, auditor or administrator.": "cashier 出纳、card-office 卡务、finance 财务、auditor 审计或 administrator 管理员。",
-    "ledger or grpc.": "ledger 或 grpc。",
+    "ledger, grpc or purse.": "ledger、grpc 或 purse。",
     "load, unload, purchase, fee, adjustment …": "load 圈存、unload 圈提、purchase 消费、fee 手续费、adjustment 调整等。",
     "node/1, gateway/canteen or terminal/0001.": "node/1、gateway/canteen 或 terminal/0001。",
     "postgresql://…; else SQLite in the directory.": "postgresql://…; 不给则用目录中的 SQLite。",

@@ -58,7 +58,7 @@ def demo(
 
 def bench(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="ledger or grpc.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="ledger, grpc or purse.")],
     quick: Annotated[
         bool, typer.Option("--quick", help="Under a minute, smaller; its figures are never quoted.")
     ] = False,
