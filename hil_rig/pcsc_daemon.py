@@ -32,6 +32,7 @@ ADVICE: Final = "run `scripts/services pcsc` and then `scripts/bootstrap dev`"
 SOCKET: Final = Path("/run/pcscd/pcscd.comm")
 PID_FILE: Final = Path("/run/pcscd/pcscd.pid")
 SYSTEM_CONFIGURATION: Final = Path("/etc/reader.conf.d")
+PROGRAMS: Final = ("/usr/sbin", "/usr/local/sbin", "/usr/bin")  # not always on the path
 DRIVERS: Final = ("/usr/lib/pcsc/drivers/serial", "/usr/lib64/pcsc/drivers/serial")
 DRIVER: Final = "libifdvpcd.so"
 FIRST_PORT: Final = 0x8C7B  # what the driver's own package takes; ours too where it is free
@@ -257,7 +258,7 @@ def _somebody_answers() -> bool:
 
 
 def _program() -> str | None:
-    return shutil.which("pcscd", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
+    return shutil.which("pcscd", path=os.pathsep.join(PROGRAMS))
 
 
 def _driver() -> Path | None:

@@ -18,6 +18,7 @@ from campus_node.cli import (
     commands_pki,
     commands_psam,
     commands_rig,
+    commands_rig_cards,
 )
 from campus_node.cli.help_page import Group
 
@@ -35,6 +36,7 @@ ORDER: Final = (
     "psam",
     "keys",
     "database",
+    "rig",
     "demo",
     "bench",
 )
@@ -67,6 +69,7 @@ def command_tree() -> Any:
         commands_keys,
         commands_database,
         commands_rig,
+        commands_rig_cards,
     ):
         room.add_to(app)
     root: Any = typer.main.get_command(app)

@@ -85,7 +85,7 @@ class PcscReader:
         """
         self._let_go()
         deadline_s = self._clock.monotonic_s() + timeout_s
-        state = self._service.reader_state(self.name, UNAWARE, 0)
+        state = self._look()
         while True:
             busy = None
             if state & PRESENT:  # mute or not: it may have been another one that was mute
@@ -110,7 +110,7 @@ class PcscReader:
     def wait_for_removal(self, timeout_s: float) -> bool:
         """Tell whether the reader is empty, at once or within timeout_s. Raise ReaderLost."""
         deadline_s = self._clock.monotonic_s() + timeout_s
-        state = self._service.reader_state(self.name, UNAWARE, 0)
+        state = self._look()
         while state & PRESENT:
             left_s = deadline_s - self._clock.monotonic_s()
             if left_s <= 0:
@@ -137,6 +137,14 @@ class PcscReader:
         """Let the card and the service go. May be called twice."""
         self._let_go()
         self._service.close()
+
+    def _look(self) -> int:
+        """Return the reader's state now; a service that was started anew since the last call is found."""
+        try:
+            return self._service.reader_state(self.name, UNAWARE, 0)
+        except ReaderLost:
+            self._service.close()
+            return self._service.reader_state(self.name, UNAWARE, 0)
 
     def _let_go(self) -> None:
         if self._channel is not None:

@@ -7,6 +7,7 @@ from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_keys import KEYS
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
+from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.cli.language import CATALOGUE, Language, language_named, language_of
 from campus_node.wording import Sentence
@@ -38,7 +39,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
-    parts = (CARD, CARD_HELP, HELP, KEYS, MESSAGES, PURSE, SETTINGS)
+    parts = (CARD, CARD_HELP, HELP, KEYS, MESSAGES, PURSE, RIG, SETTINGS)
     assert len(CATALOGUE) == sum(map(len, parts))
 
 

@@ -20,6 +20,7 @@ def test_it(turn, request):
     marked = request.node.get_closest_marker("serial") is not None
     print("worker:", os.environ["PYTEST_XDIST_WORKER"], "serial:", marked)
 """
+READERS = "import pytest\n@pytest.fixture\ndef pcsc_daemon(): ...\ndef test_it(pcsc_daemon): ...\n"
 SEEDED = "def test_it(seed):\n    assert False, f'got {seed}'\n"
 
 
@@ -29,7 +30,9 @@ def run(
     """Run one test file with nothing but the rules loaded."""
     (directory / name).parent.mkdir(parents=True, exist_ok=True)
     (directory / name).write_text(text)
-    (directory / "pytest.ini").write_text("[pytest]\nmarkers =\n    hardware: devices\n    serial: alone\n")
+    (directory / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n    hardware: devices\n    serial: alone\n    pcsc: readers\n"
+    )
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("CI", "CAMPUS_", "PYTEST_"))}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "tests.ci_rules", "-p", "no:cacheprovider", name, *arguments],
@@ -75,3 +78,18 @@ def test_serial_tests_share_one_worker_and_others_are_spread(tmp_path: Path, nam
     assert len(seen) == 6
     assert len({worker for _, worker, _, _ in seen}) == (1 if serial else 2)
     assert {marked for _, _, _, marked in seen} == {str(serial)}
+
+
+def test_tests_with_readers_share_one_worker_whatever_file_they_are_in(tmp_path: Path) -> None:
+    (tmp_path / "test_pcsc_too.py").write_text(MANY)
+    done = run(tmp_path, MANY, "-n", "2", "-rP", "test_pcsc_too.py", name="test_pcsc.py")
+    assert "12 passed" in done.stdout, done.stdout
+    assert len({line.split()[1] for line in done.stdout.splitlines() if line.startswith("worker:")}) == 1
+
+
+def test_a_test_with_a_reader_is_marked_so_and_says_so_in_its_name(tmp_path: Path) -> None:
+    done = run(tmp_path, READERS, "-m", "pcsc", name="test_pcsc.py")
+    assert "1 passed" in done.stdout, done.stdout
+    done = run(tmp_path, READERS)
+    assert done.returncode != 0
+    assert "'pcsc' must stand in its name" in done.stdout + done.stderr
