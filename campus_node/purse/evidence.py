@@ -13,15 +13,15 @@ class Evidence:
     """What the same card answered.
 
     Args:
-        proof: of GET TRANSACTION PROVE for the counter after INIT's; None = it has none.
+        proof: of GET TRANSACTION PROVE for the counter after INIT's; None = it gives none.
+        denied: it says that it has none (9406), rather than nothing of use.
         check: the PSAM's word on the proof's MAC2.
-        log: the card's own log, newest first; None = it does not let us read it. Asked only if the PSAM is
-            unable.
-        balance_fen, seq: the purse's balance and counter now; None = it does not tell. Asked only without
-            proof.
+        log: the card's own log, newest first, where the PSAM is unable; None = it cannot be read.
+        balance_fen, seq: the purse's balance and counter now, without proof; None = it does not tell.
     """
 
     proof: Proof | None = None
+    denied: bool = False
     check: Check = Check.UNABLE
     log: tuple[LogRecord, ...] | None = None
     balance_fen: int | None = None
@@ -29,8 +29,7 @@ class Evidence:
 
 
 def judge(movement: Movement, evidence: Evidence) -> tuple[State, Reason]:
-    """Return what has become of a purchase: DONE or VOID where the card settles it, GREY with its reason
-    where not.
+    """Return what has become of a purchase: DONE, VOID, or GREY where the card does not settle it.
 
     A proof whose MAC2 nobody here can check may be that of another purchase with the same counter, made
     elsewhere after this one was torn before it was written. The card's log then tells which terminal it was.
@@ -64,4 +63,4 @@ def _without_proof(movement: Movement, evidence: Evidence) -> tuple[State, Reaso
         return State.GREY, Reason.CARD_REFUSES
     if (evidence.balance_fen, evidence.seq) == (movement.balance_before_fen, movement.card_seq):
         return State.VOID, Reason.NOT_WRITTEN
-    return State.GREY, Reason.DISPUTED
+    return State.GREY, Reason.DISPUTED if evidence.denied else Reason.CARD_REFUSES

@@ -72,13 +72,11 @@ class MovementLog:
     def advance(self, recorded: Recorded, movement: Movement) -> Recorded:
         """Write how far a movement is now, and what has become known of it; durable on return.
 
-        A grey one that is grey for another reason, and still awaits its card, is not written again: that
-            would fill
-        the journal and tell the issuer nothing.
+        A grey one that awaits its card is not written again for another reason: that would fill the journal
+        and tell the issuer nothing.
 
         Raises:
-            JournalFull, JournalUnwritable: nothing is known to be written; recover after the journal was
-                opened again.
+            JournalFull, JournalUnwritable: open the journal again and recover; it may be written or not.
         """
         before = recorded.movement
         assert movement.state in NEXT[before.state], f"{before.state.name}, then {movement.state.name}"
@@ -115,9 +113,16 @@ class MovementLog:
         """Return those of one card that the card itself may still decide."""
         return [recorded for recorded in self.unsettled(asn) if recorded.movement.awaits_card]
 
-    def demand_settled(self, asn: bytes) -> None:
-        """Raise Unsettled if this card must be recovered before it may do anything else."""
-        if self.awaiting(asn):
+    def demand_settled(self, asn: bytes, *, online: bool) -> None:
+        """Raise Unsettled if this card must be recovered before it may do something new.
+
+        A load or unload in doubt holds up loads and unloads; a purchase touches neither its proof nor its
+        counter, so the holder of such a card can still eat. A purchase in doubt holds up everything.
+
+        Args:
+            online: a load or unload is to be begun.
+        """
+        if any(online or not recorded.movement.online for recorded in self.awaiting(asn)):
             raise Unsettled(
                 Sentence("the outcome of an earlier transaction of this card is unknown: recover it first")
             )

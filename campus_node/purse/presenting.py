@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import read_binary, select_name, verify_pin
+from campus_node.purse.errors import CardRefused
 from campus_node.purse.files import PUBLIC_BYTES, PUBLIC_SFI, Fci, PublicFile
 from campus_node.wording import Sentence
 from federation.errors import Refused
@@ -64,11 +65,17 @@ def present_again(card: CardChannel, layout: CardLayout, asn: bytes) -> None:
         asn: 10 bytes.
 
     Raises:
-        OtherCard: it is not.
-        NotFoundInCard, CardLeft, ReaderLost: see present.
+        OtherCard: it is not; or it has no such application, or that is blocked, so that nobody can tell.
+        CardLeft, ReaderLost: no answer.
     """
     card.power_on()
-    if present(card, layout).asn != asn:
+    try:
+        known = present(card, layout).asn
+    except CardRefused as refusal:
+        raise OtherCard(
+            Sentence("this card does not say which one it is: present the same card")
+        ) from refusal
+    if known != asn:
         raise OtherCard(Sentence("this is another card: present the same card"))
 
 

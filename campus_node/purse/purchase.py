@@ -175,7 +175,7 @@ class _Purchase:
         self.public = present(self.card, self.layout)
         if self.request.asn not in {None, self.public.asn}:
             raise OtherCard(Sentence("this is another card: present the same card"))
-        self.log.demand_settled(self.public.asn)
+        self.log.demand_settled(self.public.asn, online=False)
         return Step.INIT
 
     def init_card(self) -> Step:

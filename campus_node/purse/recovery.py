@@ -24,7 +24,7 @@ from campus_node.purse.commands import (
     read_record,
     transaction_prove,
 )
-from campus_node.purse.errors import CardLeft, CardRefused, PinBlocked, PinWrong, ReaderLost
+from campus_node.purse.errors import CardLeft, CardRefused, PinBlocked, PinWrong, ProofMissing, ReaderLost
 from campus_node.purse.evidence import Evidence, judge
 from campus_node.purse.files import LOG_BYTES, LOG_RECORDS_MIN, LOG_SFI, LogRecord
 from campus_node.purse.issuer import LoadAuthority, LoadRequest, LoadUnknown
@@ -63,7 +63,7 @@ class Step(Enum):
 
 
 EDGES: Final[Mapping[Step, frozenset[Step]]] = {
-    Step.PRESENT: frozenset({Step.PROVE, Step.CLOSE}),
+    Step.PRESENT: frozenset({Step.PROVE}),
     Step.PROVE: frozenset({Step.CHECK, Step.COMPLETE, Step.BALANCE, Step.SETTLE}),
     Step.CHECK: frozenset({Step.READ_LOG, Step.CLOSE}),
     Step.READ_LOG: frozenset({Step.CLOSE}),
@@ -89,8 +89,7 @@ def settle(
 
     Args:
         recorded: the movement, any of its entries; of `MovementLog.unsettled`.
-        sam: the terminal's PSAM, which can check a proof if it has made no other purchase since; None = it
-            is gone.
+        sam: the terminal's PSAM: it can check a proof until it makes another purchase; None = it is gone.
         authority: the issuer, for loads and unloads; None = out of reach.
         pin: needed for the deposit, and where the card wants one before a load.
 
@@ -98,10 +97,9 @@ def settle(
         DONE or VOID, final, or GREY: with the reason TORN when the card left once more.
 
     Raises:
-        OtherCard: the wrong card; ask for the right one.
+        OtherCard: the wrong card, or one that does not say which it is; ask for the right one.
         PinWrong, PinBlocked: nothing has changed; repeat with the right PIN.
-        JournalFull, JournalUnwritable: nothing is known to be written; recover again when the journal is
-            open again.
+        JournalFull, JournalUnwritable: open the journal again and recover; it may be written or not.
     """
     newest = log.newest(recorded)
     if not newest.movement.awaits_card:
@@ -192,17 +190,15 @@ class _Recovery:
         self.pin = pin
 
     def present(self) -> Step:
-        try:
-            present_again(self.card, self.layout, self.movement.asn)
-        except CardRefused:  # no such application: another card, or ours is blocked
-            return self._ends(State.GREY, Reason.CARD_REFUSES)
+        present_again(self.card, self.layout, self.movement.asn)
         return Step.PROVE
 
     def prove(self) -> Step:
         movement = self.movement
         try:
             answer = demand(self.card, transaction_prove(movement.transaction_type, movement.card_seq + 1))
-        except CardRefused:
+        except CardRefused as refusal:
+            self.evidence = Evidence(denied=isinstance(refusal, ProofMissing))
             return Step.SETTLE if movement.online else Step.BALANCE
         self.proof = Proof.parse(answer)
         return Step.COMPLETE if movement.online else Step.CHECK
@@ -212,7 +208,7 @@ class _Recovery:
         check = Check.UNABLE
         if self.sam is not None and mac2:
             check = self.sam.check(self.movement.terminal_seq, mac2)
-        self.evidence = Evidence(self.proof, check)
+        self.evidence = Evidence(self.proof, check=check)
         return Step.READ_LOG if check is Check.UNABLE else self._judged()
 
     def read_log(self) -> Step:
@@ -222,14 +218,9 @@ class _Recovery:
     def balance(self) -> Step:
         if self.movement.purse is Purse.ED:
             show_pin(self.card, self.layout, self.pin)
-        balance_fen = None
-        try:
+        with suppress(CardRefused):  # without the PIN the deposit tells nobody
             balance_fen = parse_balance(demand(self.card, get_balance(self.movement.purse)))
-        except (PinWrong, PinBlocked):
-            raise
-        except CardRefused:
-            pass  # without the PIN the deposit tells nobody
-        self.evidence = Evidence(balance_fen=balance_fen)
+            self.evidence = replace(self.evidence, balance_fen=balance_fen)
         return Step.INIT
 
     def init(self) -> Step:
@@ -241,10 +232,9 @@ class _Recovery:
             movement.amount_fen,
             movement.terminal_id,
         )
-        seq = None
         with suppress(CardRefused):
-            seq = PurchaseInit.parse(demand(self.card, command)).offline_seq
-        self.evidence = replace(self.evidence, seq=seq)
+            init = PurchaseInit.parse(demand(self.card, command))
+            self.evidence = replace(self.evidence, seq=init.offline_seq)
         return self._judged()
 
     def complete(self) -> Step:

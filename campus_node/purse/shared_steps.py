@@ -57,8 +57,7 @@ def load_request(movement: Movement) -> LoadRequest:
 def hand_over(movement: Movement, authority: LoadAuthority | None) -> Movement:
     """Give the card's proof of a load or unload to its issuer, and return how the movement ends.
 
-    An issuer that cannot be reached gets the proof later, with the record: the movement is done, and not yet
-        checked.
+    An issuer that cannot be reached gets the proof later, with the record: it is done, and not yet checked.
 
     Args:
         movement: with its `tac` or `mac3`.

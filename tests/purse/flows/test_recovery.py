@@ -13,11 +13,12 @@ from campus_node.purse.errors import MacWrong, PinWrong
 from campus_node.purse.evidence import Evidence, judge
 from campus_node.purse.files import LogRecord
 from campus_node.purse.journal_entries import Movement, Reason, State
-from campus_node.purse.movement_log import Recorded
+from campus_node.purse.movement_log import Recorded, Unsettled
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import OtherCard, Pin
 from campus_node.purse.sam_session import Check
 from hil_rig.virtual.card import VirtualCard
+from hil_rig.virtual.profile import load_card_profile
 from tests.purse.flows.scenarios import BY_NAME, LOAD_FEN, PRICE_FEN, Scenario
 from tests.purse.flows.till import EP_FEN, LAYOUT, NOON, PIN, TERMINAL_ID, Till, card_profile
 
@@ -210,6 +211,18 @@ def test_a_card_swapped_between_the_steps_is_not_charged_and_the_first_one_is_as
     assert verdict(till.settle(outcome.recorded)) == (State.VOID, Reason.NOT_WRITTEN)
 
 
+def test_a_card_without_a_purse_is_another_card_and_does_not_end_the_wait(till: Till) -> None:
+    doubt = in_doubt(till, done=True)
+    till.card_reader.remove()
+    till.card_reader.insert(VirtualCard(load_card_profile("card-blank")))
+    with pytest.raises(OtherCard):
+        recovery.settle(doubt, card=till.card_reader.channel(), log=till.log, layout=LAYOUT, sam=till.sam)
+    assert verdict(till.settle(doubt)) == (State.GREY, Reason.TORN)
+    till.card_reader.remove()
+    till.card_reader.insert(till.card)
+    assert verdict(till.settle(doubt)) == (State.DONE, Reason.NONE)
+
+
 # The deposit, and its PIN.
 
 
@@ -245,6 +258,17 @@ def test_a_load_in_doubt_stays_unknown_until_the_issuer_can_be_asked(till: Till)
         assert verdict(settle(None)) == (State.GREY, Reason.ISSUER_SILENT)
     assert [recorded.movement.state for recorded in till.movements()] == [State.GREY]
     assert verdict(settle(till.line)) == (State.VOID, Reason.NEVER_WRITTEN)
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_load_in_doubt_holds_up_loads_and_not_lunch(till: Till, done: bool) -> None:
+    doubt = in_doubt(till, LOAD, done=done)
+    with pytest.raises(Unsettled):
+        LOAD.run(till)
+    assert PURCHASE.run(till).state is State.DONE
+    outcome = till.settle(doubt)
+    assert outcome.state is (State.DONE if done else State.VOID)
+    assert till.in_card(Purse.EP).balance_fen == EP_FEN - PRICE_FEN + (LOAD_FEN if done else 0)
 
 
 def test_a_load_in_doubt_that_was_written_needs_no_issuer(till: Till) -> None:
@@ -321,25 +345,36 @@ OURS = LogRecord(8, 0, 100, 6, TERMINAL_ID, NOON)
 @pytest.mark.parametrize(
     ("evidence", "expected"),
     [
-        (Evidence(PROOF, Check.RIGHT), (State.DONE, Reason.NONE)),
-        (Evidence(PROOF, Check.WRONG), (State.GREY, Reason.MAC_WRONG)),
-        (Evidence(PROOF, Check.WRONG, (OURS,)), (State.GREY, Reason.MAC_WRONG)),
-        (Evidence(PROOF, Check.UNABLE, None), (State.GREY, Reason.UNPROVED)),
-        (Evidence(PROOF, Check.UNABLE, ()), (State.GREY, Reason.DISPUTED)),
-        (Evidence(PROOF, Check.UNABLE, (OURS,)), (State.DONE, Reason.NONE)),
-        (Evidence(PROOF, Check.UNABLE, (replace(OURS, seq=7),)), (State.DONE, Reason.NONE)),
-        (Evidence(PROOF, Check.UNABLE, (replace(OURS, seq=9),)), (State.GREY, Reason.DISPUTED)),
-        (Evidence(PROOF, Check.UNABLE, (replace(OURS, amount_fen=101),)), (State.GREY, Reason.DISPUTED)),
-        (Evidence(PROOF, Check.UNABLE, (replace(OURS, transaction_type=9),)), (State.GREY, Reason.DISPUTED)),
+        (Evidence(PROOF, check=Check.RIGHT), (State.DONE, Reason.NONE)),
+        (Evidence(PROOF, check=Check.WRONG), (State.GREY, Reason.MAC_WRONG)),
+        (Evidence(PROOF, check=Check.WRONG, log=(OURS,)), (State.GREY, Reason.MAC_WRONG)),
+        (Evidence(PROOF, check=Check.UNABLE, log=None), (State.GREY, Reason.UNPROVED)),
+        (Evidence(PROOF, check=Check.UNABLE, log=()), (State.GREY, Reason.DISPUTED)),
+        (Evidence(PROOF, check=Check.UNABLE, log=(OURS,)), (State.DONE, Reason.NONE)),
+        (Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, seq=7),)), (State.DONE, Reason.NONE)),
+        (Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, seq=9),)), (State.GREY, Reason.DISPUTED)),
         (
-            Evidence(PROOF, Check.UNABLE, (replace(OURS, terminal_id=bytes(6)),)),
+            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, amount_fen=101),)),
             (State.GREY, Reason.DISPUTED),
         ),
-        (Evidence(PROOF, Check.UNABLE, (replace(OURS, made_at=bytes(7)),)), (State.GREY, Reason.DISPUTED)),
+        (
+            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, transaction_type=9),)),
+            (State.GREY, Reason.DISPUTED),
+        ),
+        (
+            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, terminal_id=bytes(6)),)),
+            (State.GREY, Reason.DISPUTED),
+        ),
+        (
+            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, made_at=bytes(7)),)),
+            (State.GREY, Reason.DISPUTED),
+        ),
+        (Evidence(denied=True, balance_fen=500, seq=7), (State.VOID, Reason.NOT_WRITTEN)),
         (Evidence(balance_fen=500, seq=7), (State.VOID, Reason.NOT_WRITTEN)),
-        (Evidence(balance_fen=400, seq=8), (State.GREY, Reason.DISPUTED)),
-        (Evidence(balance_fen=500, seq=8), (State.GREY, Reason.DISPUTED)),
-        (Evidence(balance_fen=400, seq=7), (State.GREY, Reason.DISPUTED)),
+        (Evidence(denied=True, balance_fen=400, seq=8), (State.GREY, Reason.DISPUTED)),
+        (Evidence(denied=True, balance_fen=500, seq=8), (State.GREY, Reason.DISPUTED)),
+        (Evidence(balance_fen=400, seq=8), (State.GREY, Reason.CARD_REFUSES)),
+        (Evidence(denied=True, balance_fen=400, seq=7), (State.GREY, Reason.DISPUTED)),
         (Evidence(balance_fen=None, seq=7), (State.GREY, Reason.CARD_REFUSES)),
         (Evidence(balance_fen=500, seq=None), (State.GREY, Reason.CARD_REFUSES)),
         (Evidence(), (State.GREY, Reason.CARD_REFUSES)),
