@@ -196,7 +196,6 @@ KEYS: Final[dict[str, str]] = {
     "TAC of the load": "圈存的 TAC",
     "MAC1 of the INIT": "初始化应答的 MAC1",
     "this load was proved never written, and now its proof comes: open a case": "该圈存已证明从未写卡, 现在却收到其凭证: 请立案",
-    "the outcome of this load is known: {state}": "该圈存的结果已知: {state}",
     "no proof with this terminal id was asked for: ask for one first": "没有以该终端号要求过证明: 请先申请",
     "this INIT is older than the load: it proves nothing": "该初始化早于此次圈存: 不能证明任何事",
     "the card's balance went up and its counter did not: open a case": "卡片余额增加而计数器未变: 请立案",

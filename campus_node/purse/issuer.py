@@ -248,9 +248,7 @@ class Issuer:
         if fresh.online_seq > request.online_seq:
             self._book.mark_written(request, b"")
             return False
-        if (
-            fresh.balance_fen > request.balance_fen
-        ):  # purchases may lower it meanwhile; nothing else raises it
+        if fresh.balance_fen > request.balance_fen:  # purchases lower it; nothing but a load raises it
             raise ProofRefused(Sentence("the card's balance went up and its counter did not: open a case"))
         self._book.mark_void(request)
         return True

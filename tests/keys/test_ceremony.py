@@ -43,7 +43,13 @@ def shown() -> list[tuple[str, Share]]:
 @pytest.fixture
 def ceremony(tmp_path: Path, clock: VirtualClock, shown: list[tuple[str, Share]]) -> Ceremony:
     return hold(
-        tmp_path / "root", 1, 2, KEEPERS, clock, cost=QUICK, show=lambda name, share: shown.append((name, share))
+        tmp_path / "root",
+        1,
+        2,
+        KEEPERS,
+        clock,
+        cost=QUICK,
+        show=lambda name, share: shown.append((name, share)),
     )
 
 
@@ -69,7 +75,9 @@ def test_each_custodians_file_opens_with_their_own_passphrase_only(
                     open_share(path, other.passphrase)
 
 
-def test_any_two_of_three_give_the_root_and_one_does_not(ceremony: Ceremony, shown: list[tuple[str, Share]]) -> None:
+def test_any_two_of_three_give_the_root_and_one_does_not(
+    ceremony: Ceremony, shown: list[tuple[str, Share]]
+) -> None:
     shares = [share for _, share in shown]
     for chosen in (shares[:2], shares[1:], shares[::2], shares):
         assert gather(ceremony, chosen).check_values() == ceremony.check_values
@@ -77,14 +85,18 @@ def test_any_two_of_three_give_the_root_and_one_does_not(ceremony: Ceremony, sho
         gather(ceremony, shares[:1])
 
 
-def test_a_changed_share_is_noticed_by_the_check_values(ceremony: Ceremony, shown: list[tuple[str, Share]]) -> None:
+def test_a_changed_share_is_noticed_by_the_check_values(
+    ceremony: Ceremony, shown: list[tuple[str, Share]]
+) -> None:
     first, second = shown[0][1], shown[1][1]
     forged = Share(second.ceremony, second.threshold, second.number, bytes(32))
     with pytest.raises(WrongShares):
         gather(ceremony, [first, forged])
 
 
-def test_the_record_is_read_as_it_was_written_and_a_damaged_one_is_not(ceremony: Ceremony, tmp_path: Path) -> None:
+def test_the_record_is_read_as_it_was_written_and_a_damaged_one_is_not(
+    ceremony: Ceremony, tmp_path: Path
+) -> None:
     assert read_ceremony(tmp_path / "root") == ceremony
     path = tmp_path / "root" / RECORD_FILE
     path.write_text(path.read_text().replace('"version"', '"verses"'))
@@ -129,7 +141,10 @@ def test_a_campus_gets_the_key_that_the_hierarchy_says(
         group = derive(algorithm, own, group_factor(group_of(ISSUER)))
         campus = derive(algorithm, group, campus_factor(ISSUER))
         assert sealed.working_key(entry.name, ()) == campus
-        assert (entry.check_value, group_kcv) == (check_value(algorithm, campus), check_value(algorithm, group))
+        assert (entry.check_value, group_kcv) == (
+            check_value(algorithm, campus),
+            check_value(algorithm, group),
+        )
 
 
 def test_a_package_is_of_no_use_to_anybody_else(
@@ -191,13 +206,25 @@ def test_no_other_key_travels(
 
     tac = campus_key(Usage.TAC, 1, Algorithm.SM4, NEIGHBOUR)
     with pytest.raises(KeyForbidden, match="only campus-level purchase keys"):
-        take_in(sealed, wrap(tac, bytes(16), neighbour, sealed.identity, foreign=True), neighbour.identity, clock)
+        take_in(
+            sealed, wrap(tac, bytes(16), neighbour, sealed.identity, foreign=True), neighbour.identity, clock
+        )
     third = campus_key(Usage.PURCHASE, 1, Algorithm.SM4, bytes.fromhex("4355434100000003"))
     with pytest.raises(KeyForbidden, match="own issuer"):
-        take_in(sealed, wrap(third, bytes(16), neighbour, sealed.identity, foreign=True), neighbour.identity, clock)
+        take_in(
+            sealed,
+            wrap(third, bytes(16), neighbour, sealed.identity, foreign=True),
+            neighbour.identity,
+            clock,
+        )
     ours = campus_key(Usage.PURCHASE, 1, Algorithm.SM4, ISSUER)
     with pytest.raises(KeyForbidden, match="ceremony alone"):
-        take_in(sealed, wrap(ours, bytes(16), neighbour, sealed.identity, foreign=False), neighbour.identity, clock)
+        take_in(
+            sealed,
+            wrap(ours, bytes(16), neighbour, sealed.identity, foreign=False),
+            neighbour.identity,
+            clock,
+        )
 
 
 def test_files_of_identities_and_packages_are_read_as_written(root: Root, sealed: SealedFile) -> None:

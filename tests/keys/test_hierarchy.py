@@ -118,7 +118,9 @@ def test_what_names_no_key_is_refused(text: str) -> None:
         parse_key_name(text)
 
 
-@pytest.mark.parametrize(("make", "wrong"), [(group_factor, b"123"), (campus_factor, b"1234567"), (card_factor, b"8 bytes.")])
+@pytest.mark.parametrize(
+    ("make", "wrong"), [(group_factor, b"123"), (campus_factor, b"1234567"), (card_factor, b"8 bytes.")]
+)
 def test_a_factor_of_the_wrong_length_is_refused(make: Any, wrong: bytes) -> None:  # one of three functions
     with pytest.raises(ValueError, match="must be"):
         make(wrong)

@@ -20,7 +20,9 @@ PSAM = (bytes.fromhex("0000000000000009"),)
 SEED, MESSAGE, CHALLENGE = bytes(range(8)), b"what the MAC covers", b"\x01\x02\x03\x04"
 
 
-def key(usage: Usage, algorithm: Algorithm = Algorithm.SM4, version: int = 1, owner: bytes = ISSUER) -> KeyName:
+def key(
+    usage: Usage, algorithm: Algorithm = Algorithm.SM4, version: int = 1, owner: bytes = ISSUER
+) -> KeyName:
     return campus_key(usage, version, algorithm, owner)
 
 
@@ -60,7 +62,9 @@ def test_a_wrapped_key_opens_under_the_cards_maintenance_key(
     target, under = os.urandom(16), os.urandom(16)
     sealed.put(key(Usage.LOAD, version=9), target, clock)
     sealed.put(key(Usage.MAINTENANCE, version=9), under, clock)
-    wrapped = store.wrap_key(key(Usage.LOAD, version=9), CARD, key(Usage.MAINTENANCE, version=9), CARD, b"\x03\x09\x04")
+    wrapped = store.wrap_key(
+        key(Usage.LOAD, version=9), CARD, key(Usage.MAINTENANCE, version=9), CARD, b"\x03\x09\x04"
+    )
     plain = cipher.decrypt(Algorithm.SM4, derive(Algorithm.SM4, under, *CARD), wrapped)
     assert plain[: 1 + plain[0]] == b"\x13\x03\x09\x04" + derive(Algorithm.SM4, target, *CARD)
 
@@ -106,7 +110,9 @@ def test_a_key_is_refused_for_what_it_is_not_for(use: Use, store: KeyOperations)
     "use",
     [
         lambda s: s.wrap_key(key(Usage.PURCHASE), (), key(Usage.PSAM_MAINTENANCE), PSAM, b""),
-        lambda s: s.wrap_key(key(Usage.PURCHASE, owner=NEIGHBOUR), (), key(Usage.PSAM_MAINTENANCE), PSAM, b""),
+        lambda s: s.wrap_key(
+            key(Usage.PURCHASE, owner=NEIGHBOUR), (), key(Usage.PSAM_MAINTENANCE), PSAM, b""
+        ),
         lambda s: s.wrap_key(key(Usage.PSAM_SESSION), PSAM, key(Usage.PSAM_MAINTENANCE), PSAM, b""),
         lambda s: s.wrap_key(key(Usage.LOAD), CARD, TRANSPORT, (), b""),
         lambda s: s.messaging_encrypt(TRANSPORT, (), MESSAGE),

@@ -249,7 +249,10 @@ def test_a_card_of_somebody_else_is_left_alone(
 
 
 def test_a_key_that_the_store_lacks_is_missed_before_anything_is_written(
-    card_profile: Callable[[str], CardProfile], store: KeyOperations, sealed: SealedFile, reader: VirtualReader
+    card_profile: Callable[[str], CardProfile],
+    store: KeyOperations,
+    sealed: SealedFile,
+    reader: VirtualReader,
 ) -> None:
     sealed.remove(campus_key(Usage.TAC, 2, Algorithm.SM4, ISSUER))
     reader.insert(blank_card())
@@ -260,7 +263,10 @@ def test_a_key_that_the_store_lacks_is_missed_before_anything_is_written(
 
 
 def test_the_check_values_of_what_was_written_are_told_and_the_keys_are_not(
-    card_profile: Callable[[str], CardProfile], personaliser: Personaliser, store: KeyOperations, reader: VirtualReader
+    card_profile: Callable[[str], CardProfile],
+    personaliser: Personaliser,
+    store: KeyOperations,
+    reader: VirtualReader,
 ) -> None:
     reader.insert(blank_card())
     made = personaliser.make_card(reader.channel(), card_profile("card-sm4"))

@@ -96,7 +96,9 @@ def test_a_header_that_would_take_all_memory_is_refused(sealed: SealedFile, tmp_
         SealedFile.open(tmp_path / "keys", PASSPHRASE)
 
 
-def test_an_old_copy_that_is_put_back_is_noticed(sealed: SealedFile, clock: VirtualClock, tmp_path: Path) -> None:
+def test_an_old_copy_that_is_put_back_is_noticed(
+    sealed: SealedFile, clock: VirtualClock, tmp_path: Path
+) -> None:
     path = tmp_path / "keys" / KEYS_FILE
     old = path.read_bytes()
     sealed.draw(LOAD, clock)
@@ -186,7 +188,9 @@ def test_a_removed_key_is_gone(sealed: SealedFile, clock: VirtualClock) -> None:
         sealed.remove(LOAD)
 
 
-def test_a_store_is_not_made_over_another_nor_opened_where_none_is(sealed: SealedFile, tmp_path: Path) -> None:
+def test_a_store_is_not_made_over_another_nor_opened_where_none_is(
+    sealed: SealedFile, tmp_path: Path
+) -> None:
     with pytest.raises(Misconfigured, match="there already"):
         SealedFile.create(tmp_path / "keys", ISSUER, PASSPHRASE, QUICK)
     with pytest.raises(NotFound):
