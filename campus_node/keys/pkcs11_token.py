@@ -70,12 +70,12 @@ class TokenStore:
         if len(issuer) != ISSUER_BYTES:
             raise Misconfigured(Sentence("an issuer id has 8 bytes: group code 4, campus number 4"))
         session = _log_in(module, label, pin)
-        with _translated(label):
+        with _closed_unless_kept(session), _translated(label):
             if list(session.get_objects({Attribute.LABEL: _ISSUER_LABEL})):
                 raise Misconfigured(Sentence("{path} is there already: nothing was changed", path=label))
             _make_own_keys(session)
             _keep(session, _ISSUER_LABEL, issuer)
-        return cls(session, label)
+            return cls(session, label)
 
     @classmethod
     def open(cls, module: Path, label: str, pin: str) -> "TokenStore":
@@ -86,7 +86,9 @@ class TokenStore:
             WrongPassphrase: the PIN is wrong.
             Misconfigured: no such module, or python-pkcs11 is missing.
         """
-        return cls(_log_in(module, label, pin), label)
+        session = _log_in(module, label, pin)
+        with _closed_unless_kept(session):
+            return cls(session, label)
 
     def close(self) -> None:
         """Log out."""
@@ -347,6 +349,16 @@ def _log_in(module: Path, label: str, pin: str) -> pkcs11.Session:
             ) from error
         session: pkcs11.Session = token.open(rw=True, user_pin=pin)
     return session
+
+
+@contextmanager
+def _closed_unless_kept(session: pkcs11.Session) -> Iterator[None]:
+    """Log out where no store came of it: a token is open once in a process."""
+    try:
+        yield
+    except BaseException:
+        session.close()
+        raise
 
 
 def _find(library: Any, label: str) -> pkcs11.Token:  # pkcs11.lib has no types

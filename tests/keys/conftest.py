@@ -35,7 +35,7 @@ SOFTHSM_MODULES = (
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
 )
 TOKEN_PIN = "642531"
-TOKENS = 8  # made before the library looks: it does not see later ones
+TOKENS = 12  # made before the library looks: it does not see later ones
 
 
 @pytest.fixture
@@ -63,10 +63,10 @@ def softhsm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = directory / "softhsm2.conf"
     settings.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
     os.environ["SOFTHSM2_CONF"] = str(settings)  # read once, when the library is loaded
+    initialise = ("softhsm2-util", "--init-token", "--free")
     for number in range(1, TOKENS + 1):
         subprocess.run(
-            ["softhsm2-util", "--init-token", "--free", "--label", f"token-{number}", "--pin", TOKEN_PIN]
-            + ["--so-pin", "12345678"],
+            [*initialise, "--label", f"token-{number}", "--pin", TOKEN_PIN, "--so-pin", "12345678"],
             check=True,
             capture_output=True,
         )

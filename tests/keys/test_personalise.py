@@ -121,8 +121,8 @@ def test_no_key_and_no_pin_crosses_the_reader_in_clear(
     every = b"|".join(crossed)
     secrets = [profile.pin, TRANSPORT_KEY]
     for entry in store.entries():
-        for factors in ((), (card_factor(profile.asn),), (card_factor(psam_profile.serial),)):
-            secrets.append(sealed.working_key(entry.name, factors))
+        steps = ((), (card_factor(profile.asn),), (card_factor(psam_profile.serial),))
+        secrets += [sealed.working_key(entry.name, factors) for factors in steps]
     assert sum(command[:2] == b"\x84\xd4" for command in crossed) > 20  # WRITE KEY
     for secret in secrets:
         for part in (secret,) if len(secret) < 8 else (secret[:8], secret[8:]):

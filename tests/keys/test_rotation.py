@@ -170,7 +170,7 @@ def test_a_store_without_the_new_key_changes_nothing_but_what_it_can(
 
 
 class Deaf:
-    """A card that acknowledges every write and does none: below its channel, so that it can be one of others."""
+    """A card that acknowledges every write and does none."""
 
     def __init__(self, channel: CardChannel) -> None:
         self._channel = channel
