@@ -11,9 +11,12 @@ from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
+from campus_node.cli.chinese_terminal import TERMINAL
 from campus_node.wording import Sentence
 
-CATALOGUE: Final[Mapping[str, str]] = HELP | KEYS | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS
+CATALOGUE: Final[Mapping[str, str]] = (
+    HELP | KEYS | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS | TERMINAL
+)
 
 
 class Language(StrEnum):

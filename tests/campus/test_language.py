@@ -9,6 +9,7 @@ from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
+from campus_node.cli.chinese_terminal import TERMINAL
 from campus_node.cli.language import CATALOGUE, Language, language_named, language_of
 from campus_node.wording import Sentence
 from tests.campus.texts import commands, help_texts, holes, sentence_templates
@@ -39,7 +40,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
-    parts = (CARD, CARD_HELP, HELP, KEYS, MESSAGES, PURSE, RIG, SETTINGS)
+    parts = (CARD, CARD_HELP, HELP, KEYS, MESSAGES, PURSE, RIG, SETTINGS, TERMINAL)
     assert len(CATALOGUE) == sum(map(len, parts))
 
 

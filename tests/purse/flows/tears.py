@@ -7,7 +7,9 @@ from federation.errors import Unavailable
 from hil_rig.torn_storage import Cut
 from hil_rig.virtual.in_process import VirtualReader
 from hil_rig.virtual.memory import Memory
-from tests.purse.flows.till import Died, Hook, Till
+from hil_rig.virtual.vpcd import VpcdSlot
+from tests.purse.flows.hooks import Died, Hook
+from tests.purse.flows.till import Till
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,9 @@ def _cut(number: int, first: int, last: int) -> Tear:
     )
 
 
-def _at_commands(who: str, lengths: list[int], reader: Callable[[Till], VirtualReader]) -> Iterator[Tear]:
+def _at_commands(
+    who: str, lengths: list[int], reader: Callable[[Till], VirtualReader | VpcdSlot]
+) -> Iterator[Tear]:
     def fired(till: Till) -> bool:
         return not reader(till).tears.pending
 

@@ -22,6 +22,7 @@ from campus_node.purse.presenting import OtherCard, Pin
 from campus_node.terminal.journal import JournalFull
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.profile_entries import PurseEntry
+from tests.purse.flows.hooks import Line
 from tests.purse.flows.scenarios import CAPP, CARDS, SCENARIOS, Scenario
 from tests.purse.flows.till import (
     CAPACITY,
@@ -31,7 +32,6 @@ from tests.purse.flows.till import (
     NOON,
     PIN,
     TERMINAL_ID,
-    Line,
     Till,
     card_profile,
 )

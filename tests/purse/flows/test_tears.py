@@ -15,9 +15,10 @@ from federation.errors import Unavailable
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.memory import PowerLost
 from tests.purse.flows.agreement import demand_in_card, demand_recovery_changes_nothing, go_on
+from tests.purse.flows.hooks import Died
 from tests.purse.flows.scenarios import CARDS, SCENARIOS, Scenario
 from tests.purse.flows.tears import Tear, Watched, all_tears, watch
-from tests.purse.flows.till import Died, Till, card_profile
+from tests.purse.flows.till import Till, card_profile
 
 Result = TypeVar("Result")
 LAST_STEPS = (b"\x80\x54", b"\x80\x52")  # DEBIT and CREDIT FOR LOAD: what changes the card
