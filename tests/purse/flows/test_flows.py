@@ -125,7 +125,7 @@ def test_a_card_with_an_open_movement_does_nothing_new_and_others_do(till: Till)
     assert till.journal.last_seq == entries
     other = VirtualCard(replace(card_profile("card-both"), ep=PurseEntry(100, 1000, 0)))
     till.card_reader.swap(other)
-    till.channel = till.card_reader.channel()
+    till.channel = till.card_place.channel()
     assert buy(till, purchase.PurchaseRequest(1, NOON)).state is State.DONE
     till.card_reader.swap(till.card)
     assert [outcome.state for outcome in till.settle_all()] == [State.DONE]

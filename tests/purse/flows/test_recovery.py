@@ -47,7 +47,7 @@ def elsewhere(till: Till, run: Callable[[Till], Outcome]) -> None:
     till.card_reader.remove()
     other.card_reader.remove()
     other.card_reader.insert(till.card)
-    other.channel = other.card_reader.channel()
+    other.channel = other.card_place.channel()
     assert run(other).state is State.DONE
     other.card_reader.remove()
     till.card_reader.insert(till.card)
@@ -92,7 +92,7 @@ def test_a_proof_that_nobody_here_can_check_is_settled_by_the_cards_log_after_a_
 def test_a_proof_that_nobody_here_can_check_goes_to_the_issuer_if_there_is_no_log(till: Till) -> None:
     doubt = in_doubt(till, done=True)
     till.reboot()
-    card = Altered(till.card_reader.channel(), b"\x00\xb2", lambda _: b"\x6a\x82")
+    card = Altered(till.card_place.channel(), b"\x00\xb2", lambda _: b"\x6a\x82")
     outcome = recovery.settle(doubt, card=card, log=till.log, layout=LAYOUT)
     assert verdict(outcome) == (State.GREY, Reason.UNPROVED)
     till.verify(outcome.movement)
@@ -204,7 +204,7 @@ def test_a_card_swapped_between_the_steps_is_not_charged_and_the_first_one_is_as
     assert verdict(outcome) == (State.GREY, Reason.TORN)
     with pytest.raises(OtherCard):
         recovery.settle(
-            outcome.recorded, card=till.card_reader.channel(), log=till.log, layout=LAYOUT, sam=till.sam
+            outcome.recorded, card=till.card_place.channel(), log=till.log, layout=LAYOUT, sam=till.sam
         )
     assert dict(other.memory.slots) == before
     till.card_reader.swap(till.card)
@@ -216,7 +216,7 @@ def test_a_card_without_a_purse_is_another_card_and_does_not_end_the_wait(till: 
     till.card_reader.remove()
     till.card_reader.insert(VirtualCard(load_card_profile("card-blank")))
     with pytest.raises(OtherCard):
-        recovery.settle(doubt, card=till.card_reader.channel(), log=till.log, layout=LAYOUT, sam=till.sam)
+        recovery.settle(doubt, card=till.card_place.channel(), log=till.log, layout=LAYOUT, sam=till.sam)
     assert verdict(till.settle(doubt)) == (State.GREY, Reason.TORN)
     till.card_reader.remove()
     till.card_reader.insert(till.card)
@@ -233,7 +233,7 @@ def test_without_the_pin_the_deposit_keeps_its_secret_and_with_it_is_settled(til
     (doubt,) = till.log.unsettled()
 
     def settle(pin: Pin | None) -> Outcome:
-        card = till.card_reader.channel()
+        card = till.card_place.channel()
         return recovery.settle(doubt, card=card, log=till.log, layout=LAYOUT, sam=till.sam, pin=pin)
 
     assert verdict(settle(None)) == (State.GREY, Reason.CARD_REFUSES)
@@ -249,7 +249,7 @@ def test_a_load_in_doubt_stays_unknown_until_the_issuer_can_be_asked(till: Till)
     doubt = in_doubt(till, LOAD, done=False)
 
     def settle(authority: object) -> Outcome:
-        card = till.card_reader.channel()
+        card = till.card_place.channel()
         assert authority is None or authority is till.line
         line = till.line if authority is not None else None
         return recovery.settle(doubt, card=card, log=till.log, layout=LAYOUT, authority=line, pin=PIN)
@@ -273,7 +273,7 @@ def test_a_load_in_doubt_holds_up_loads_and_not_lunch(till: Till, done: bool) ->
 
 def test_a_load_in_doubt_that_was_written_needs_no_issuer(till: Till) -> None:
     doubt = in_doubt(till, LOAD, done=True)
-    card = till.card_reader.channel()
+    card = till.card_place.channel()
     outcome = recovery.settle(doubt, card=card, log=till.log, layout=LAYOUT, pin=PIN)
     assert (verdict(outcome), outcome.checked) == ((State.DONE, Reason.NONE), False)
     assert outcome.balance_fen == EP_FEN + LOAD_FEN == till.in_card(Purse.EP).balance_fen
@@ -292,14 +292,14 @@ def test_a_replayed_init_does_not_cancel_a_load(till: Till) -> None:
                 return replayed[0]
             return answer
 
-    first = Replaying(till.card_reader.channel(), b"", lambda answer: answer)
+    first = Replaying(till.card_place.channel(), b"", lambda answer: answer)
     recovery.settle(replace(doubt, movement=doubt.movement), card=first, log=till.log, layout=LAYOUT, pin=PIN)
     assert not replayed, "without the issuer no INIT is made"
-    stale = till.card_reader.channel()
+    stale = till.card_place.channel()
     stale.transmit(bytes.fromhex("00A4040009A00000000386980701"))
     stale.transmit(bytes.fromhex("0020000003123456"))
     replayed.append(stale.transmit(bytes.fromhex("805000020B0100000BB811223344556610")))
-    card = Replaying(till.card_reader.channel(), b"", lambda answer: answer)
+    card = Replaying(till.card_place.channel(), b"", lambda answer: answer)
     outcome = recovery.settle(doubt, card=card, log=till.log, layout=LAYOUT, authority=till.line, pin=PIN)
     assert verdict(outcome) == (State.GREY, Reason.MAC_WRONG)
 
@@ -311,7 +311,7 @@ def test_a_load_that_a_later_load_shows_to_be_written_is_done(till: Till) -> Non
     shared = Till(till.profile_name, seed=2)
     shared.card_reader.remove()
     shared.card_reader.insert(till.card)
-    load.run(other, card=shared.card_reader.channel(), authority=till.line, log=shared.log, layout=LAYOUT)
+    load.run(other, card=shared.card_place.channel(), authority=till.line, log=shared.log, layout=LAYOUT)
     shared.card_reader.remove()
     till.card_reader.insert(till.card)
     outcome = till.settle(doubt)
