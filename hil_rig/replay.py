@@ -6,6 +6,7 @@ process is given those that the trace has (`recorded_random`), so that it must a
 real card the first difference is the first random number.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -45,6 +46,7 @@ class Difference:
         position: in the answer, from 0; the status word is its last two bytes.
         expected: the recorded answer, hidden bytes as `**`.
         answered: what came now.
+        skipped_before: commands to this device that were skipped before; it may come from that.
     """
 
     line: int
@@ -53,6 +55,7 @@ class Difference:
     position: int
     expected: str
     answered: str
+    skipped_before: int = 0
 
 
 @dataclass(slots=True)
@@ -87,11 +90,13 @@ def replay(
         CardLeft, ReaderLost: the device went away.
     """
     outcome = Replayed()
+    skipped: Counter[str] = Counter()
     for each in trace:
         channel = channels.get(each.device)
         command = each.command.octets if not each.command.hidden else fill(each)
         if channel is None or each.answer is None or command is None:
             outcome.skipped += 1
+            skipped[each.device] += 1
             continue
         if each.action:
             answered = channel.power_on() if each.action == POWER_ON else channel.reset()
@@ -103,7 +108,8 @@ def replay(
         outcome.hidden_bytes += hidden
         position = each.answer.differs_from(answered)
         if position is not None:
-            outcome.difference = _difference(each, each.answer, answered, position)
+            before = skipped[each.device]
+            outcome.difference = _difference(each, each.answer, answered, position, before)
             break
     return outcome
 
@@ -159,16 +165,24 @@ def _drawn(trace: Sequence[Exchange], device: str) -> Iterator[bytes]:
         if each.device != device or each.action or each.answer is None:
             continue
         content, kind = each.answer.octets[:-2], tuple(each.command.octets[:2])
-        if each.answer.octets[-2:] != b"\x90\x00":
-            continue
+        if not content:
+            continue  # refused: nothing was drawn
         if kind == _GET_CHALLENGE:
             yield content
         elif kind == _INIT and (at := _RANDOM_AT.get(each.command.octets[2])) is not None:
             yield content[at : at + _INIT_RANDOM_BYTES]
 
 
-def _difference(each: Exchange, expected: Veiled, answered: bytes, position: int) -> Difference:
+def _difference(
+    each: Exchange, expected: Veiled, answered: bytes, position: int, skipped_before: int
+) -> Difference:
     shown = Veiled(answered, expected.hidden & frozenset(range(len(answered))))
     return Difference(
-        each.line, each.device, each.action or each.command.text(), position, expected.text(), shown.text()
+        each.line,
+        each.device,
+        each.action or each.command.text(),
+        position,
+        expected.text(),
+        shown.text(),
+        skipped_before,
     )

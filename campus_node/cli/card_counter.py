@@ -1,6 +1,8 @@
 """A counter where cards are charged and loaded: card reader, PSAM, issuer and journal of one command."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +20,7 @@ from campus_node.purse import recovery
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import TransactionType
 from campus_node.purse.journal_entries import Reason, State
-from campus_node.purse.movement_log import MovementLog
+from campus_node.purse.movement_log import MovementLog, Unsettled
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import Pin
 from campus_node.purse.profile import read_psam_profile
@@ -105,6 +107,15 @@ class Counter:
             clock = VirtualClock(round(at.replace(tzinfo=ZONE).timestamp()) * 1000)
         self.issuer = make_issuer(self.terms, keys, issuer, book, clock)
         return self.issuer
+
+    @contextmanager
+    def advising(self) -> Iterator[None]:
+        """Say which command helps where the block refuses because the card must be recovered first."""
+        try:
+            yield
+        except Unsettled as error:
+            advice = Sentence("{reason}. The card is asked by: campus card recover", reason=error.args[0])
+            raise Unsettled(advice) from error
 
     def pin(self, file: Path | None) -> Pin:
         """Return the PIN: from the file, else from the profile, else asked for. Raise Refused."""

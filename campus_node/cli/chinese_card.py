@@ -73,6 +73,8 @@ CARD: Final[dict[str, str]] = {
     "recorded": "记录的应答",
     "now": "现在的应答",
     "The answers differ.": "应答不同。",
+    "It may come from the commands to this device that were skipped before it.": "原因可能是此前跳过了发给该设备的命令。",
+    "{reason}. The card is asked by: campus card recover": "{reason}。询问卡片: campus card recover",
     "give --reader or --sam: what the trace is played against": "请给 --reader 或 --sam: 对什么设备重放",
     "The card draws other random numbers than the trace has: {reason}": "卡片取用的随机数与跟踪文件不符: {reason}",
     "The PIN is right.": "PIN 正确。",
@@ -139,7 +141,7 @@ CARD: Final[dict[str, str]] = {
 CARD_HELP: Final[dict[str, str]] = {
     "--at is then the issuer's clock. Most cards want the PIN before a load.": "此时 --at 为发卡方时钟。多数卡片圈存前需要 PIN。",
     "A PSAM in this process, or with ,state=FILE.": "本进程中的软件 PSAM, 可加 ,state=FILE。",
-    "A card in this process draws the random numbers that the trace has. A real card draws its own.": "软件卡取用跟踪文件中的随机数; 真卡使用自己的随机数。",
+    "A card in this process draws the random numbers that the trace has; a real card draws its own. A hidden card number or PIN in a command is filled in from the card's profile.": "软件卡取用跟踪文件中的随机数; 真卡使用自己的随机数。命令中隐去的卡号或 PIN 由卡片配置补上。",
     "A file that --trace wrote.": "由 --trace 写出的文件。",
     "A purchase needs its PSAM, a load its issuer: give --key-store, or a test --profile. A PIN is shown only where --pin-file or the profile has it.": "消费需要其 PSAM, 圈存需要其发卡方: 请给 --key-store, 或测试用的 --profile。只有 --pin-file 或配置中有 PIN 时才出示 PIN。",
     "An issuer id: tell whether its cards are admitted.": "发卡方标识: 查询是否接受其卡片。",

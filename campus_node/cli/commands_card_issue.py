@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from campus_node.cli.card_arguments import ReaderText, SamReaderText, SamText, TraceFile, TraceFull, WaitS
+from campus_node.cli.card_arguments import (
+    ProfileText,
+    ReaderText,
+    SamReaderText,
+    SamText,
+    TraceFile,
+    TraceFull,
+    WaitS,
+)
 from campus_node.cli.card_desk import Desk
 from campus_node.cli.card_issuer import (
     Diversified,
@@ -16,6 +24,7 @@ from campus_node.cli.card_issuer import (
     StoreAt,
     TransportText,
 )
+from campus_node.cli.card_terms import card_terms
 from campus_node.cli.register import command
 from campus_node.cli.report import Report, Table, columns_of
 from campus_node.cli.usage import WrongUsage
@@ -81,14 +90,16 @@ def replay_trace(
     reader: ReaderText = "",
     sam_reader: SamReaderText = "",
     sam: SamText = "",
+    profile: ProfileText = "",
     wait_s: WaitS = 10,
 ) -> Report:
     """Play a trace again and tell the first answer that differs; hidden bytes are skipped and counted.
 
-    A card in this process draws the random numbers that the trace has. A real card draws its own.
+    A card in this process draws the random numbers that the trace has; a real card draws its own. A hidden
+    card number or PIN in a command is filled in from the card's profile.
     """
     from campus_node.purse.trace_file import read_trace
-    from hil_rig.replay import TraceExhausted, recorded_random, replay
+    from hil_rig.replay import TraceExhausted, fill_in, recorded_random, replay
 
     trace = read_trace(file)
     channels: dict[str, CardChannel] = {}
@@ -101,7 +112,9 @@ def replay_trace(
         if not channels:
             raise WrongUsage(Sentence("give --reader or --sam: what the trace is played against"))
         try:
-            outcome = replay(trace, channels)
+            known = card_terms(profile, reader).profile if profile or reader else None
+            fill = fill_in(known.asn, known.pin) if known is not None and known.asn else lambda _: None
+            outcome = replay(trace, channels, fill)
         except TraceExhausted as error:
             told = Sentence("The card draws other random numbers than the trace has: {reason}", reason=error)
             return Report({"same": False, "reason": str(error)}, [told], holds=False)
@@ -125,6 +138,7 @@ def _report(outcome: "Replayed") -> Report:
             "position": difference.position,
             "expected": difference.expected,
             "answered": difference.answered,
+            "skipped_before": difference.skipped_before,
         },
     }
     counted = Sentence(
@@ -146,8 +160,8 @@ def _report(outcome: "Replayed") -> Report:
         [Sentence("recorded"), difference.expected],
         [Sentence("now"), difference.answered],
     ]
-    return Report(
-        content,
-        [Sentence("The answers differ."), Table(columns_of("field", "value"), rows), counted],
-        holds=False,
-    )
+    shown: list[Sentence | Table | str] = [Sentence("The answers differ.")]
+    shown += [Table(columns_of("field", "value"), rows), counted]
+    if difference.skipped_before:
+        shown.append(Sentence("It may come from the commands to this device that were skipped before it."))
+    return Report(content, shown, holds=False)

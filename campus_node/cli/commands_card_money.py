@@ -103,13 +103,14 @@ def purchase(
             chosen,
             pin=counter.pin(pin_file) if chosen is Purse.ED else None,
         )
-        outcome = flow.run(
-            request,
-            card=counter.card(),
-            sam=sam_session,
-            log=counter.log,
-            layout=counter.terms.layout,
-        )
+        with counter.advising():
+            outcome = flow.run(
+                request,
+                card=counter.card(),
+                sam=sam_session,
+                log=counter.log,
+                layout=counter.terms.layout,
+            )
         return outcome_report(counter.recovered(outcome, request.pin))
 
 
@@ -242,11 +243,12 @@ def _moved(
 
     assert counter.issuer is not None, "taken before"
     request = flow.LoadRequested(amount_fen, terminal, transaction_type, pin)
-    outcome = flow.run(
-        request,
-        card=counter.card(),
-        authority=counter.issuer,
-        log=counter.log,
-        layout=counter.terms.layout,
-    )
+    with counter.advising():
+        outcome = flow.run(
+            request,
+            card=counter.card(),
+            authority=counter.issuer,
+            log=counter.log,
+            layout=counter.terms.layout,
+        )
     return outcome_report(counter.recovered(outcome, pin))
