@@ -150,16 +150,14 @@ class Service:
         return bytes(answer)
 
     def disconnect(self, card: Card) -> None:
-        """Let the card go, without power if it is still there. What is broken is gone already: never fails.
-
-        """
+        """Let the card go, without power if it is still there. What is broken is gone already: no error."""
         self._scard.SCardDisconnect(card.handle, UNPOWER if self._lies_there(card) else _LEAVE)
 
     def _lies_there(self, card: Card) -> bool:
         """Tell whether the card is there as far as its driver can tell; one that cannot be asked says yes.
 
-        Asked before power is touched: where the card has gone pcscd would note "empty" at once, and not look up
-        if the next card came before its regular look; the reader would stay empty for everybody.
+        Asked before power is touched: where the card has gone pcscd would note "empty" at once, and not look
+        up if the next card came before its regular look; the reader would stay empty for everybody.
         """
         code, _ = self._scard.SCardGetAttrib(card.handle, _ASK_FOR_ATR)
         return _unsigned(code) not in _LEFT
@@ -196,7 +194,9 @@ class Service:
             )
         reason = str(self._scard.SCardGetErrorMessage(code)).strip()
         raise ReaderLost(
-            Sentence("{reader}: {reason} ({code})", reader=reader, reason=reason, code=f"{code:08X}")
+            Sentence(
+                "{reader}: {reason} ({code})", reader=reader or "PC/SC", reason=reason, code=f"{code:08X}"
+            )
         )
 
 

@@ -73,6 +73,7 @@ class VpcdSlot:
         self._device: Device | None = None
         self._socket: socket.socket | None = None
         self._left = threading.Event()
+        self._found = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
 
@@ -94,6 +95,7 @@ class VpcdSlot:
         self.demand_health()
         assert self._device is None, "a card lies there; remove it first, or swap"
         self._left.clear()
+        self._found.clear()
         self._device = device
         self._thread = threading.Thread(target=self._serve, name=f"card in {self.name}", daemon=True)
         self._thread.start()
@@ -126,6 +128,10 @@ class VpcdSlot:
         The driver of Debian 12 hands on what it got as if it were the whole answer; a real reader would not.
         """
         self.tears.plan(What.CARD_LEFT_WITHIN, nth, sent_bytes)
+
+    def wait_until_found(self, timeout_s: float) -> bool:
+        """Tell whether the driver has found the card that was last laid there, at once or in timeout_s."""
+        return self._found.wait(timeout_s)
 
     @property
     def occupied(self) -> bool:
@@ -162,6 +168,7 @@ class VpcdSlot:
                 cold_reset(self._device)  # nothing volatile survives a connection
             try:
                 message = _receive(line)
+                self._found.set()
                 self._told(True)
                 while self._turn(line, message):
                     message = _receive(line)

@@ -183,12 +183,43 @@ def test_a_channel_that_has_lost_its_card_does_not_find_it_by_itself(stand: Stan
     with pytest.raises(CardLeft):
         lost.transmit(COUNT)
     stand.hand.insert(device)  # at once: faster than a reader looks
+    assert stand.hand.wait_until_found(SOON_S)
     with pytest.raises(CardLeft):
         lost.transmit(COUNT)
+    assert device.count == 1
     assert stand.reader.wait_for_card(SOON_S) is not None
     with pytest.raises(CardLeft):
         lost.transmit(COUNT)
     assert device.count == 1
+
+
+@pytest.mark.parametrize("last_act", ["close", "power_on", "reset"])
+def test_what_is_done_to_a_channel_whose_card_just_left_does_not_hide_the_next_card(
+    stand: Stand, last_act: str
+) -> None:
+    channel = card_on(stand, Counter(1))
+    stand.hand.remove()
+    with suppress(CardLeft):
+        getattr(channel, last_act)()
+    stand.hand.insert(Counter(2))  # before the reader looks
+    after = stand.reader.wait_for_card(SOON_S)
+    assert after is not None
+    assert after.power_on()[-1] == 2
+
+
+def test_a_card_that_was_powered_on_at_once_and_left_at_once_is_seen_to_leave(stand: Stand) -> None:
+    device = Counter()
+    channel = card_on(stand, device)
+    stand.hand.remove()
+    with pytest.raises(CardLeft):
+        channel.transmit(COUNT)
+    assert stand.reader.wait_for_removal(SOON_S)
+    stand.hand.insert(device)
+    with suppress(CardLeft):  # not found yet, or found at once: either is right
+        channel.power_on()
+    stand.hand.remove()
+    assert stand.reader.wait_for_removal(SOON_S)
+    assert stand.reader.wait_for_card(0) is None
 
 
 def test_power_on_leads_a_lost_channel_to_whatever_lies_there_now(stand: Stand) -> None:

@@ -1,11 +1,13 @@
 """The card's end of the vpcd protocol, with a driver played by this test: every message byte for byte."""
 
 import socket
+import statistics
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
+from federation.clock import SystemClock
 from hil_rig.virtual.vpcd import VpcdSlot
 from tests.readers.devices import ARM, ARMED, BREAK, COUNT, Counter
 
@@ -156,6 +158,17 @@ def test_a_mistake_in_the_card_is_told_to_the_rig_and_not_taken_for_a_removal(dr
     driver.accept()
     assert driver.ask(COUNT) == b"\x00\x00\x00\x01\x90\x00"
     slot.remove()
+
+
+def test_a_driver_that_holds_its_second_packet_back_is_not_waited_for(driver: Driver, slot: VpcdSlot) -> None:
+    slot.insert(Counter())
+    driver.accept()
+    clock, took_s = SystemClock(), []
+    for _ in range(60):
+        started_s = clock.monotonic_s()
+        driver.ask(COUNT)
+        took_s.append(clock.monotonic_s() - started_s)
+    assert statistics.median(took_s) < 0.02, "a delayed acknowledgement takes 0.04 s"
 
 
 def test_commands_are_counted(driver: Driver, slot: VpcdSlot) -> None:
