@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from campus_node.cli.arguments import shown_yuan
 from campus_node.cli.card_arguments import ZONE, Soft, parse_reader
 from campus_node.cli.card_desk import Desk, journal_path
-from campus_node.cli.card_issuer import StoreAt, make_issuer, open_store
+from campus_node.cli.card_issuer import make_issuer, open_store
+from campus_node.cli.card_key_options import StoreAt
 from campus_node.cli.card_terms import card_terms, pin_of, profile_path
 from campus_node.cli.card_view import moment_text, type_word
 from campus_node.cli.report import Report

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-import typer
-
+from campus_node.cli.card_key_options import StoreAt
 from campus_node.cli.card_terms import CardTerms
 from campus_node.cli.language import Language
 from campus_node.cli.usage import WrongUsage
@@ -27,40 +26,6 @@ if TYPE_CHECKING:
     from campus_node.purse.load_book import LoadBook
     from campus_node.purse.profile import CardProfile, ProfileKey
 
-KeyStoreText = Annotated[
-    str,
-    typer.Option(
-        "--key-store",
-        metavar="DIR",
-        envvar="CAMPUS_KEY_STORE",
-        help="The issuer's key store: a directory, or pkcs11:LABEL.",
-    ),
-]
-ModuleFile = Annotated[
-    Path | None,
-    typer.Option("--pkcs11-module", metavar="FILE", help="The token's library, for a store on a token."),
-]
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        metavar="FILE",
-        help="The key store's passphrase on the first line; else it is asked for.",
-    ),
-]
-ProfileToMake = Annotated[
-    str, typer.Option("--profile", metavar="FILE", help="What it becomes; its keys come from the key store.")
-]
-TransportText = Annotated[
-    str,
-    typer.Option(
-        "--transport", metavar="NAME", help="Key of the blank ones in the store; else the only transport key."
-    ),
-]
-Diversified = Annotated[
-    bool,
-    typer.Option("--transport-diversified", help="The maker diversified the transport key by the serial."),
-]
 _PASSPHRASE_BYTES_MAX: Final = 1024
 
 
@@ -95,21 +60,6 @@ class ProfileKeys:
 
     def _name(self, key: "ProfileKey") -> KeyName:
         return campus_key(key.usage, key.version, key.algorithm, self.profile.issuer)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreAt:
-    """Where a key store is, and what opens it.
-
-    Args:
-        place: a directory, or pkcs11:LABEL; "" = none was named.
-        module: the token's library.
-        passphrase: the file with the passphrase or the token's PIN; None = ask.
-    """
-
-    place: str
-    module: Path | None
-    passphrase: Path | None
 
 
 def open_store(where: StoreAt, language: Language) -> "tuple[KeyStore, bytes]":

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from campus_node.cli.card_arguments import SOFT
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_issuer import StoreAt, open_store
+from campus_node.cli.card_issuer import open_store
+from campus_node.cli.card_key_options import StoreAt
 from campus_node.cli.card_terms import profile_path
 from campus_node.cli.report import Report, Table, columns_of
 from campus_node.keys.hierarchy import KeyName, Usage, parse_key_name

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from campus_node.cli.card_arguments import SOFT, Soft, parse_reader, read_pin
 from campus_node.cli.language import Language
-from campus_node.keys.hierarchy import Usage
 from campus_node.purse.presenting import CardLayout, Pin
 from campus_node.wording import Sentence
 from federation.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from campus_node.keys.hierarchy import Usage
     from campus_node.purse.profile import CardProfile
 
 PIN_BEFORE_EP_LOAD: Final = 0x02  # in the options of a card's application
@@ -45,6 +45,7 @@ def card_terms(profile: str, reader: str) -> CardTerms:
     Raises:
         Misconfigured: there is no such profile, or it is a PSAM's, or wrong.
     """
+    from campus_node.keys.hierarchy import Usage
     from campus_node.purse.profile import read_card_profile
 
     named = profile
@@ -86,7 +87,7 @@ def profile_path(text: str) -> Path:
     )
 
 
-def _newest(profile: "CardProfile", usage: Usage) -> int:
+def _newest(profile: "CardProfile", usage: "Usage") -> int:
     """Return the index of the newest key of a usage; 1 where the profile has none."""
     keys = [key for key in profile.keys if key.usage is usage]
     return max(keys, key=lambda key: key.version).index if keys else 1

@@ -15,7 +15,7 @@ from campus_node.cli.card_arguments import (
     WaitS,
 )
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_issuer import (
+from campus_node.cli.card_key_options import (
     Diversified,
     KeyStoreText,
     ModuleFile,

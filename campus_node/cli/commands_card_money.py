@@ -21,9 +21,8 @@ from campus_node.cli.card_arguments import (
     parse_at,
     parse_purse,
 )
-from campus_node.cli.card_counter import Counter, outcome_content, outcome_report, outcome_told
 from campus_node.cli.card_desk import Desk, terminal_time
-from campus_node.cli.card_issuer import KeyStoreText, ModuleFile, PassphraseFile, StoreAt, has_keys
+from campus_node.cli.card_key_options import KeyStoreText, ModuleFile, PassphraseFile, StoreAt
 from campus_node.cli.register import command
 from campus_node.cli.report import Report
 from campus_node.cli.usage import WrongUsage
@@ -31,6 +30,7 @@ from campus_node.purse.commands import Purse, TransactionType
 from campus_node.wording import Sentence
 
 if TYPE_CHECKING:
+    from campus_node.cli.card_counter import Counter
     from campus_node.purse.presenting import Pin
 
 TerminalText = Annotated[
@@ -89,6 +89,7 @@ def purchase(
     When the answer is lost it asks for the same card, for --wait-s seconds; later: campus card recover. What
     is grey must not be charged again.
     """
+    from campus_node.cli.card_counter import Counter, outcome_report
     from campus_node.purse import purchase as flow
 
     chosen = parse_purse(purse)
@@ -135,6 +136,8 @@ def load(
 
     --at is then the issuer's clock. Most cards want the PIN before a load.
     """
+    from campus_node.cli.card_counter import Counter
+
     chosen = parse_purse(purse)
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         terminal, issued_at = parse_terminal(terminal_id), parse_at(at, desk.clock) if at else None
@@ -162,6 +165,8 @@ def unload(
     wait_s: WaitS = 10,
 ) -> Report:
     """Take money out of the electronic deposit, back to the account; its holder shows the PIN."""
+    from campus_node.cli.card_counter import Counter
+
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         terminal, issued_at = parse_terminal(terminal_id), parse_at(at, desk.clock) if at else None
         counter = Counter(desk, reader, profile, journal)
@@ -189,6 +194,8 @@ def recover(
     A purchase needs its PSAM, a load its issuer: give --key-store, or a test --profile. A PIN is shown only
     where --pin-file or the profile has it.
     """
+    from campus_node.cli.card_counter import Counter, outcome_content, outcome_told
+    from campus_node.cli.card_issuer import has_keys
     from campus_node.purse.presenting import present
     from campus_node.purse.recovery import settle
 
@@ -237,8 +244,9 @@ def parse_terminal(text: str) -> bytes:
 
 
 def _moved(
-    counter: Counter, transaction_type: TransactionType, amount_fen: int, terminal: bytes, pin: "Pin | None"
+    counter: "Counter", transaction_type: TransactionType, amount_fen: int, terminal: bytes, pin: "Pin | None"
 ) -> Report:
+    from campus_node.cli.card_counter import outcome_report
     from campus_node.purse import load as flow
 
     assert counter.issuer is not None, "taken before"

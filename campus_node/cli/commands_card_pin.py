@@ -15,12 +15,11 @@ from campus_node.cli.card_arguments import (
     read_new_pin,
 )
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_issuer import KeyStoreText, ModuleFile, PassphraseFile, StoreAt, card_keys
+from campus_node.cli.card_key_options import KeyStoreText, ModuleFile, PassphraseFile, StoreAt
 from campus_node.cli.card_terms import pin_of
 from campus_node.cli.card_view import OpenCard, open_card
 from campus_node.cli.register import command, group
 from campus_node.cli.report import Report
-from campus_node.keys.hierarchy import Usage
 from campus_node.purse.apdu import demand
 from campus_node.purse.commands import change_pin, reload_pin, verify_pin
 from campus_node.wording import Sentence
@@ -98,6 +97,8 @@ def unblock(
 
     Make sure first whose card it is. The PIN travels enciphered under the card's own key.
     """
+    from campus_node.cli.card_issuer import card_keys
+    from campus_node.keys.hierarchy import Usage
     from campus_node.keys.messaging import StoredMessagingKey
     from campus_node.purse.secure_messaging import PIN_UNBLOCK_P1_P2, pin_unblock, send
 
@@ -128,6 +129,9 @@ def reload(
 
     The new PIN goes to the card in clear, with a MAC: do it at a desk whose reader nobody else reaches.
     """
+    from campus_node.cli.card_issuer import card_keys
+    from campus_node.keys.hierarchy import Usage
+
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         card = open_card(desk, reader, profile)
         store = StoreAt(key_store, pkcs11_module, passphrase_file)

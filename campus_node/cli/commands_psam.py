@@ -7,7 +7,7 @@ import typer
 
 from campus_node.cli.card_arguments import SamText, TraceFile, WaitS
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_issuer import (
+from campus_node.cli.card_key_options import (
     Diversified,
     KeyStoreText,
     ModuleFile,
@@ -16,7 +16,6 @@ from campus_node.cli.card_issuer import (
     StoreAt,
     TransportText,
 )
-from campus_node.cli.card_making import make_psam
 from campus_node.cli.register import command, group
 from campus_node.cli.report import Report, Table, columns_of
 from campus_node.cli.usage import WrongUsage
@@ -135,6 +134,8 @@ def personalise(
 
     Purchase keys of other issuers come from the key store too, where they lie as foreign ones.
     """
+    from campus_node.cli.card_making import make_psam
+
     with Desk(context.obj, trace, wait_s=wait_s) as desk:
         return make_psam(
             desk,

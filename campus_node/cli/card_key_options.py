@@ -1,0 +1,57 @@
+"""How `campus card` and `campus psam` are told where keys are; apart from what uses them: help stays quick."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+KeyStoreText = Annotated[
+    str,
+    typer.Option(
+        "--key-store",
+        metavar="DIR",
+        envvar="CAMPUS_KEY_STORE",
+        help="The issuer's key store: a directory, or pkcs11:LABEL.",
+    ),
+]
+ModuleFile = Annotated[
+    Path | None,
+    typer.Option("--pkcs11-module", metavar="FILE", help="The token's library, for a store on a token."),
+]
+PassphraseFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help="The key store's passphrase on the first line; else it is asked for.",
+    ),
+]
+ProfileToMake = Annotated[
+    str, typer.Option("--profile", metavar="FILE", help="What it becomes; its keys come from the key store.")
+]
+TransportText = Annotated[
+    str,
+    typer.Option(
+        "--transport", metavar="NAME", help="Key of the blank ones in the store; else the only transport key."
+    ),
+]
+Diversified = Annotated[
+    bool,
+    typer.Option("--transport-diversified", help="The maker diversified the transport key by the serial."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAt:
+    """Where a key store is, and what opens it.
+
+    Args:
+        place: a directory, or pkcs11:LABEL; "" = none was named.
+        module: the token's library.
+        passphrase: the file with the passphrase or the token's PIN; None = ask.
+    """
+
+    place: str
+    module: Path | None
+    passphrase: Path | None
