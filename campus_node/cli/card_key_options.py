@@ -1,4 +1,4 @@
-"""How `campus card` and `campus psam` are told where keys are; apart from what uses them: help stays quick."""
+"""How `campus card` and `campus psam` are told where keys are; apart from their use: help stays quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
