@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
@@ -307,19 +307,21 @@ def _on_paper(context: typer.Context, *, wanted: bool) -> "Iterator[_OnPaper | N
     if not wanted:
         yield None
         return
-    try:
-        terminal = _TERMINAL.open("r+", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise WrongUsage(Sentence("--paper needs a terminal: shares are shown nowhere else")) from error
-    with terminal:
-        yield _OnPaper(terminal, language_of(context))
+    with ExitStack() as terminal:
+        try:
+            keyboard = terminal.enter_context(_TERMINAL.open(encoding="utf-8"))
+            screen = terminal.enter_context(_TERMINAL.open("w", encoding="utf-8"))
+        except OSError as error:
+            raise WrongUsage(Sentence("--paper needs a terminal: shares are shown nowhere else")) from error
+        yield _OnPaper(keyboard, screen, language_of(context))
 
 
 class _OnPaper:
     """Shows one share after the other and wipes the screen when it is written down."""
 
-    def __init__(self, terminal: TextIO, language: "Language") -> None:
-        self._terminal = terminal
+    def __init__(self, keyboard: TextIO, screen: TextIO, language: "Language") -> None:
+        self._keyboard = keyboard
+        self._screen = screen
         self._language = language
 
     def __call__(self, custodian: str, share: "Share") -> None:
@@ -330,11 +332,11 @@ class _OnPaper:
             *(f"  {number}:  {line}" for number, line in enumerate(share.to_lines(), start=1)),
             self._language.say(Sentence("Write it down, compare, then press Enter: it is not shown again.")),
         ]
-        self._terminal.write("\n".join([_CLEAR, *lines]))
-        self._terminal.flush()
-        self._terminal.readline()
-        self._terminal.write(_CLEAR)
-        self._terminal.flush()
+        self._screen.write("\n".join([_CLEAR, *lines]))
+        self._screen.flush()
+        self._keyboard.readline()
+        self._screen.write(_CLEAR)
+        self._screen.flush()
 
 
 def _told(made: "Ceremony") -> dict[str, object]:

@@ -1,0 +1,422 @@
+"""`campus keys` from the ceremony to a neighbour's PSAM key, and no secret in anything it says."""
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from campus_node.cli import main
+from campus_node.keys import sealing
+from campus_node.keys.key_set import DRAWN
+from campus_node.keys.rotation import RotationBook
+from campus_node.keys.sealed_file import SealedFile
+from federation.clock import VirtualClock
+from tests.keys.conftest import ISSUER, NEIGHBOUR, TOKEN_PIN
+
+SECRETS = {
+    "store": "the store's own passphrase",
+    "southern": "the neighbour's passphrase",
+    "li": "li has a passphrase",
+    "wang": "wang has a passphrase",
+    "zhao": "zhao has a passphrase",
+    "new": "quite another passphrase",
+}
+SHARES = ("share-1-li.sealed", "share-2-wang.sealed", "share-3-zhao.sealed")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # whatever the command's object is
+        return json.loads(self.out.splitlines()[-1])
+
+
+Campus = Callable[..., Said]
+
+
+@pytest.fixture
+def campus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Campus]:
+    """Runs command lines where a file holds each passphrase; in the end none of them was said."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CAMPUS_LANG", "en")
+    for name, secret in SECRETS.items():
+        (tmp_path / name).write_text(secret + "\n")
+    everything: list[str] = []
+
+    def run(*arguments: object, secrets: str = "") -> Said:
+        given = [part for name in secrets.split() for part in ("--passphrase-file", name)]
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments] + given)
+        said = Said(code, *capsys.readouterr())
+        everything.extend((said.out, said.err))
+        return said
+
+    yield run
+    text = "\n".join(everything)
+    assert not [secret for secret in SECRETS.values() if secret in text]
+
+
+@pytest.fixture
+def ceremony(campus: Campus) -> Said:
+    keepers = [part for name in ("li", "wang", "zhao") for part in ("--custodian", name)]
+    made = campus(
+        "keys", "ceremony", "new", "root", "--threshold", 2, *keepers, "--json", secrets="li wang zhao"
+    )
+    assert made.code == 0, made.err
+    return made
+
+
+@pytest.fixture
+def north(campus: Campus) -> Said:
+    made = campus("keys", "create", "-k", "north", "--issuer", ISSUER.hex(), "--json", secrets="store")
+    assert made.code == 0, made.err
+    assert campus("keys", "identity", "-k", "north", "--out", "north.identity", secrets="store").code == 0
+    return made
+
+
+@pytest.fixture
+def supplied(campus: Campus, ceremony: Said, north: Said) -> Said:
+    """North has its purchase keys."""
+    shares = ("--share", f"root/{SHARES[0]}", "--share", f"root/{SHARES[2]}")
+    derived = campus(
+        *("keys", "ceremony", "derive", "root", *shares, "--for", "north.identity", "--out", "north.package"),
+        "--json",
+        secrets="li zhao",
+    )
+    assert derived.code == 0, derived.err
+    for word in ("3des", "sm4"):
+        took = campus(
+            *("keys", "import", f"north.package.{word}", "--from", "root/ceremony.identity", "-k", "north"),
+            secrets="store",
+        )
+        assert took.code == 0, took.err
+    return derived
+
+
+def test_from_the_ceremony_to_a_neighbours_psam_key(campus: Campus, supplied: Said) -> None:
+    listed = campus("keys", "list", "-k", "north", "--json", secrets="store").json
+    by_name = {row["name"]: row for row in listed["keys"]}
+    assert len(by_name) == 2 * len(DRAWN) + 2
+    for package in supplied.json["packages"]:
+        assert by_name[package["name"]]["check_value"] == package["check_value"]
+    campus("keys", "create", "-k", "south", "--issuer", NEIGHBOUR.hex(), secrets="southern")
+    campus("keys", "identity", "-k", "south", "--out", "south.identity", secrets="southern")
+    exported = campus(
+        *("keys", "export", "--version", 1, "--algorithm", "sm4", "--for", "south.identity"),
+        *("--out", "for-south", "-k", "north", "--json"),
+        secrets="store",
+    )
+    assert exported.code == 0
+    took = campus(
+        "keys", "import", "for-south", "--from", "north.identity", "-k", "south", "--json", secrets="southern"
+    )
+    assert took.json["foreign"] is True
+    assert took.json["check_value"] == exported.json["check_value"]
+    again = campus(
+        "keys", "import", "for-south", "--from", "south.identity", "-k", "south", secrets="southern"
+    )
+    assert again.code == 1
+
+
+def test_no_key_is_in_any_output_file_or_log(campus: Campus, supplied: Said, tmp_path: Path) -> None:
+    said = [supplied.out]
+    for language in ("en", "zh"):
+        for arguments in (("list",), ("identity",)):
+            told = campus("keys", *arguments, "-k", "north", "--lang", language, secrets="store")
+            said += [told.out, told.err]
+    store = SealedFile.open(tmp_path / "north", SECRETS["store"])
+    written = b"\n".join(
+        path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name not in SECRETS
+    )
+    for entry in store.entries():
+        key = store.working_key(entry.name, ())
+        assert entry.check_value.hex().upper() in said[1]
+        for part in (key[:8], key[8:]):
+            assert part not in written
+            assert part.hex() not in "\n".join(said).lower()
+            assert part.hex().encode() not in written.lower()
+
+
+def test_the_log_of_the_ceremony_has_the_check_values_of_what_was_handed_out(
+    campus: Campus, supplied: Said, tmp_path: Path
+) -> None:
+    log = (tmp_path / "root" / "ceremony.log").read_text()
+    for package in supplied.json["packages"]:
+        assert f"check_value={package['check_value']}" in log
+    assert len(re.findall(" handed_out ", log)) == 2
+
+
+def test_any_two_shares_verify_and_one_does_not(campus: Campus, ceremony: Said) -> None:
+    for first, second, secrets in ((0, 1, "li wang"), (1, 2, "wang zhao"), (2, 0, "zhao li")):
+        pair = ("--share", f"root/{SHARES[first]}", "--share", f"root/{SHARES[second]}")
+        assert campus("keys", "ceremony", "verify", "root", *pair, secrets=secrets).code == 0
+    alone = campus("keys", "ceremony", "verify", "root", "--share", f"root/{SHARES[0]}", secrets="li")
+    assert (alone.code, "1 shares are too few: 2 are needed" in alone.err) == (1, True)
+
+
+def test_a_share_is_sealed_anew_and_destroyed(campus: Campus, ceremony: Said, tmp_path: Path) -> None:
+    path = f"root/{SHARES[0]}"
+    assert campus("keys", "ceremony", "reseal", "root", path, secrets="li new").code == 0
+    pair = ("--share", path, "--share", f"root/{SHARES[1]}")
+    assert campus("keys", "ceremony", "verify", "root", *pair, secrets="li wang").code == 1
+    assert campus("keys", "ceremony", "verify", "root", *pair, secrets="new wang").code == 0
+    assert campus("keys", "ceremony", "destroy", "root", path).code == 0
+    assert not (tmp_path / path).exists()
+    assert "share_destroyed" in (tmp_path / "root" / "ceremony.log").read_text()
+
+
+def test_rotation_draws_the_next_version_beside_the_old_one(campus: Campus, north: Said) -> None:
+    first = campus(
+        "keys", "rotate", "-k", "north", "--algorithm", "sm4", "--usage", "load", "--json", secrets="store"
+    )
+    assert [row["name"] for row in first.json["keys"]] == [f"campus/{ISSUER.hex()}/load/2/sm4"]
+    rest = campus("keys", "rotate", "-k", "north", "--version", 2, "--json", secrets="store")
+    assert len(rest.json["keys"]) == 2 * len(DRAWN) - 1
+    listed = campus("keys", "list", "-k", "north", "--json", secrets="store").json["keys"]
+    assert {row["name"].split("/")[3] for row in listed} == {"1", "2"}
+    wrong = campus("keys", "rotate", "-k", "north", "--usage", "purchase", secrets="store")
+    assert (wrong.code, "comes from elsewhere" in wrong.err) == (1, True)
+
+
+def test_a_key_is_removed_only_with_its_check_value(campus: Campus, north: Said) -> None:
+    row = campus("keys", "list", "-k", "north", "--json", secrets="store").json["keys"][0]
+    wrong = f"{int(row['check_value'], 16) ^ 1:06X}"
+    assert (
+        campus("keys", "remove", row["name"], "--check-value", wrong, "-k", "north", secrets="store").code
+        == 1
+    )
+    right = campus(
+        "keys", "remove", row["name"], "--check-value", row["check_value"], "-k", "north", secrets="store"
+    )
+    assert right.code == 0
+    left = campus("keys", "list", "-k", "north", "--json", secrets="store").json["keys"]
+    assert row["name"] not in {each["name"] for each in left}
+
+
+def test_the_passphrase_is_changed(campus: Campus, north: Said) -> None:
+    assert campus("keys", "passphrase", "-k", "north", secrets="store new").code == 0
+    old = campus("keys", "list", "-k", "north", secrets="store")
+    assert (old.code, "not the passphrase" in old.err) == (1, True)
+    assert campus("keys", "list", "-k", "north", secrets="new").code == 0
+
+
+def test_a_passphrase_comes_from_an_open_descriptor(campus: Campus, north: Said, tmp_path: Path) -> None:
+    with (tmp_path / "store").open("rb") as file:
+        said = campus("keys", "list", "-k", "north", "--passphrase-fd", file.fileno())
+    assert said.code == 0
+
+
+def test_a_transport_key_comes_from_a_file(campus: Campus, north: Said, tmp_path: Path) -> None:
+    key = "404142434445464748494A4B4C4D4E4F"
+    (tmp_path / "maker").write_text(key)
+    took = campus(
+        *("keys", "transport", "--version", 0, "--algorithm", "3des", "--key-file", "maker", "-k", "north"),
+        "--json",
+        secrets="store",
+    )
+    assert took.json["name"] == f"campus/{ISSUER.hex()}/transport/0/3des"
+    assert key not in took.out + took.err
+    (tmp_path / "maker").write_text(key[:-1])
+    wrong = campus(
+        *("keys", "transport", "--version", 1, "--algorithm", "3des", "--key-file", "maker", "-k", "north"),
+        secrets="store",
+    )
+    assert wrong.code == 1
+    assert key[:8] not in wrong.out + wrong.err
+
+
+def test_progress_and_minimum_of_a_range(campus: Campus, tmp_path: Path) -> None:
+    from campus_node.purse.key_writing import KeyInCard
+
+    (tmp_path / "keys").mkdir()
+    book = RotationBook(tmp_path / "keys" / "rotation.sqlite")
+    for serial in range(3):
+        row = KeyInCard(0x02, 1, 2 if serial else 1, 4 if serial else 0)
+        book.note(bytes.fromhex(f"0000000100000000{serial:04}"), [row], VirtualClock())
+    book.close()
+    told = campus("keys", "progress", "--book", "keys", "--json").json
+    assert told == {
+        "usage": "purchase",
+        "cards": 3,
+        "versions": [{"versions": "2/sm4", "cards": 2}, {"versions": "1/3des", "cards": 1}],
+    }
+    limits = ("--first", "00000001000000000000", "--last", "00000001000000009999")
+    assert (
+        campus("keys", "minimum", *limits, "--version", 2, "--algorithm", "sm4", "--book", "keys").code == 0
+    )
+    lower = campus("keys", "minimum", *limits, "--version", 1, "--book", "keys")
+    assert (lower.code, "never goes down" in lower.err) == (1, True)
+    assert campus("keys", "minimum", "--book", "keys", "--json").json["minimums"] == [
+        {"first": limits[1], "last": limits[3], "version": 2, "algorithm": "sm4"}
+    ]
+
+
+@pytest.mark.softhsm
+def test_a_key_store_on_a_token(
+    campus: Campus, softhsm: Path, free_tokens: Iterator[str], tmp_path: Path
+) -> None:
+    (tmp_path / "pin").write_text(TOKEN_PIN)
+    place = ("-k", f"pkcs11:{next(free_tokens)}", "--pkcs11-module", softhsm)
+    script = [sys.executable, "-m", "campus_node.cli", "keys"]  # a process each: a token is open once in one
+    for arguments in (["create", "--issuer", ISSUER.hex()], ["list", "--json"]):
+        said = subprocess.run(
+            [*script, *arguments, *map(str, place), "--passphrase-file", "pin"],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+        )
+        assert TOKEN_PIN not in said.stdout + said.stderr
+    kept = {row["name"].split("/")[-1]: row["place"] for row in json.loads(said.stdout)["keys"]}
+    assert kept == {"3des": "token", "sm4": "enveloped"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("keys", "create", "-k", "x", "--issuer", "4355"),
+        ("keys", "remove", "campus/4355434100000001/load/1/sm4", "--check-value", "no", "-k", "x"),
+        ("keys", "list"),
+        ("keys", "create", "-k", "x", "--issuer", "4355434100000001", "--passphrase", "secret"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_there_is_no_option_for_a_secret(
+    campus: Campus, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CAMPUS_KEY_STORE", raising=False)
+    assert campus(*arguments).code == 2
+
+
+def test_without_a_terminal_and_without_a_file_nothing_hangs(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "campus_node.cli", "keys", "list", "-k", "keys"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    assert said.returncode == 1
+    assert "--passphrase-file" in said.stderr
+
+
+class Keyboard:
+    """A terminal with somebody at it."""
+
+    def __init__(self, arguments: list[str], directory: Path) -> None:
+        self._master, slave = pty.openpty()
+        self.stdout = directory / "stdout"
+        with self.stdout.open("wb") as out:
+            self.process = subprocess.Popen(
+                ["setsid", "--ctty", "--wait", sys.executable, "-m", "campus_node.cli", *arguments],
+                stdin=slave,
+                stdout=out,
+                stderr=slave,
+                cwd=directory,
+                env={**os.environ, "CAMPUS_LANG": "en"},
+            )
+        os.close(slave)
+        self.screen = ""
+
+    def wait_for(self, text: str, within_s: float = 60) -> str:
+        """Return what was shown up to and with a text, and forget it."""
+        while text not in self.screen:
+            ready, _, _ = select.select([self._master], [], [], within_s)
+            assert ready, self.screen
+            self.screen += os.read(self._master, 4096).decode()
+        shown, _, self.screen = self.screen.partition(text)
+        return shown
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode() + b"\n")
+
+    def end(self) -> int:
+        code = self.process.wait(60)
+        os.close(self._master)
+        return code
+
+
+def test_custodians_type_unseen_and_read_their_share_once_on_the_terminal_alone(tmp_path: Path) -> None:
+    keyboard = Keyboard(
+        [
+            "keys",
+            "ceremony",
+            "new",
+            "root",
+            "--threshold",
+            "2",
+            "--custodian",
+            "li",
+            "--custodian",
+            "wang",
+            "--paper",
+        ],
+        tmp_path,
+    )
+    shown = ""
+    for name in ("li", "wang"):
+        for _ in range(2):
+            shown += keyboard.wait_for(": ")
+            keyboard.type(SECRETS[name])
+    papers = []
+    for name in ("li", "wang"):
+        keyboard.wait_for(f"for {name} alone:")
+        papers.append(keyboard.wait_for("Write it down"))
+        keyboard.wait_for("again.")
+        keyboard.type("")
+    assert keyboard.end() == 0
+    assert not [secret for secret in SECRETS.values() if secret in shown]
+    lines = [re.findall(r"\d:  ((?:[0-9A-F]{2,4} ?)+)", paper) for paper in papers]
+    assert [len(each) for each in lines] == [6, 6]
+    out = keyboard.stdout.read_text()
+    assert "root//purchase/1/sm4" in out
+    assert not any(line in out for each in lines for line in each)
+
+    reading = Keyboard(["keys", "ceremony", "verify", "root", "--from-paper", "2"], tmp_path)
+    for each in lines:
+        for number, line in enumerate(each, start=1):
+            reading.wait_for(f"Line {number} of 6 of the share: ")
+            reading.type(line)
+    assert reading.end() == 0
+    assert "These shares give the root of this ceremony." in reading.stdout.read_text()
+
+
+def test_paper_without_a_terminal_makes_nothing(campus: Campus, tmp_path: Path) -> None:
+    said = subprocess.run(
+        [
+            *(sys.executable, "-m", "campus_node.cli", "keys", "ceremony", "new", "root", "--paper"),
+            *("--threshold", "2", "--custodian", "li", "--custodian", "wang"),
+            *("--passphrase-file", "li", "--passphrase-file", "wang"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    assert said.returncode == 2
+    assert "needs a terminal" in said.stderr
+    assert not (tmp_path / "root").exists()
+
+
+def test_the_default_costs_a_guesser_something() -> None:
+    assert sealing.DEFAULT_COST.memory_kib >= 64 * 1024
+    assert sealing.DEFAULT_COST.iterations >= 3
