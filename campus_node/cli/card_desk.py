@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -170,9 +170,9 @@ class Desk:
         return VirtualPsam(psam_profile, memory, draw)
 
     def _pcsc(self, name: str) -> Reader:
-        from campus_node.purse.pcsc import PcscReader
+        from campus_node.purse.pcsc import PcscReader, readers
 
-        return PcscReader(name)
+        return PcscReader(reader_named(name, readers()))
 
 
 class TracedReader:
@@ -198,6 +198,21 @@ class TracedReader:
     def wait_for_removal(self, timeout_s: float) -> bool:
         """See Reader."""
         return self._inner.wait_for_removal(timeout_s)
+
+
+def reader_named(name: str, connected: Sequence[str]) -> str:
+    """Return the reader of this name, or the only one whose name begins so.
+
+    Raises:
+        Misconfigured: there is none, or more than one.
+    """
+    alike = [each for each in connected if each.startswith(name)]
+    if name not in connected and len(alike) != 1:
+        known = ", ".join(alike or connected) or Sentence("none")
+        raise Misconfigured(
+            Sentence("{name} names no reader, or several. Connected are: {known}", name=name, known=known)
+        )
+    return name if name in connected else alike[0]
 
 
 def journal_path(file: Path | None) -> Path:

@@ -24,6 +24,7 @@ CARD: Final[dict[str, str]] = {
     "there is no profile {text}: name a file, or one of {names}": "没有配置 {text}: 请写文件名, 或以下之一: {names}",
     "no card came to {reader} within {seconds} s: lay it there and repeat": "{seconds} 秒内没有卡片放到 {reader}: 请放上卡片再试",
     "--journal {path}: there is no such directory": "--journal {path}: 目录不存在",
+    "{name} names no reader, or several. Connected are: {known}": "{name} 没有指明唯一的读卡器。已连接的有: {known}",
     "--trace-full goes with --trace FILE": "--trace-full 须与 --trace FILE 同用",
     "name the PSAM: --sam-reader NAME, or --sam soft:PROFILE": "请指明 PSAM: --sam-reader NAME, 或 --sam soft:PROFILE",
     "name the PSAM: --reader NAME, or --sam soft:PROFILE": "请指明 PSAM: --reader NAME, 或 --sam soft:PROFILE",

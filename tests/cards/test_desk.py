@@ -4,9 +4,11 @@ import tomllib
 
 import pytest
 
+from campus_node.cli.card_desk import reader_named
 from campus_node.purse import mac
 from campus_node.purse.algorithm import Algorithm, tac
 from campus_node.purse.commands import TransactionType
+from federation.errors import Misconfigured
 from tests.cards.conftest import PROFILES, Desk
 
 ASN = "00000001000000000456"  # of card-sm4
@@ -280,7 +282,7 @@ def test_what_cannot_be_done_says_why(
     assert "abcd" not in said.err
 
 
-def test_a_pin_is_asked_for_only_where_somebody_sits(desk: Desk, tmp_path: object) -> None:
+def test_a_pin_in_the_profile_is_taken_where_no_file_has_one(desk: Desk) -> None:
     profile = desk.directory / "no-pin.toml"
     text = (PROFILES / "card-sm4.toml").read_text(encoding="utf-8")
     profile.write_text(text.replace('pin = "123456"', 'pin = "0000"'), encoding="utf-8")
@@ -288,3 +290,13 @@ def test_a_pin_is_asked_for_only_where_somebody_sits(desk: Desk, tmp_path: objec
         "card", "balance", "--reader", desk.card(), "--purse", "ed", "--profile", profile, "--json"
     )
     assert wrong.json["error"]["name"] == "PinWrong"
+
+
+def test_the_beginning_of_a_readers_name_is_enough_where_no_other_begins_so() -> None:
+    connected = ["ACS ACR122U 00 00", "Virtual PCD 00 00", "Virtual PCD 00 01", "Virtual PCD"]
+    assert reader_named("ACS", connected) == "ACS ACR122U 00 00"
+    assert reader_named("Virtual PCD", connected) == "Virtual PCD", "a whole name goes first"
+    assert reader_named("Virtual PCD 00 01", connected) == "Virtual PCD 00 01"
+    for wrong in ("Virtual", "Omnikey"):
+        with pytest.raises(Misconfigured, match="Connected are"):
+            reader_named(wrong, connected)
