@@ -1,6 +1,6 @@
 # Each target is one readable script. ARGS is handed on: make demo ARGS="--once --seed 7 --json"
 MAKEFLAGS += --no-print-directory
-.PHONY: demo test soak check bench protos clean
+.PHONY: demo test soak fuzz check bench protos clean
 
 demo:
 	@scripts/bootstrap runtime
@@ -13,6 +13,10 @@ test:
 soak:
 	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm
 	@CAMPUS_SOAK=1 scripts/test --timeout=7200 $(ARGS)
+
+fuzz:
+	@scripts/bootstrap dev
+	@scripts/fuzz $(ARGS)
 
 check:
 	@scripts/bootstrap dev

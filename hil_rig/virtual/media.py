@@ -3,8 +3,11 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from federation.errors import Misconfigured
+
+OWNER_ONLY: Final = 0o600  # there are keys in it
 
 
 class MediumFailed(Exception):
@@ -54,7 +57,7 @@ class FileMedium:
         self._beside = path.with_name(path.name + ".new")
         try:
             self._lock = os.open(
-                path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY
             )
         except OSError as error:
             raise Misconfigured(f"{path} cannot be opened: {error.strerror}") from error
@@ -92,16 +95,20 @@ class FileMedium:
     def replace(self, log: bytes) -> None:
         """Write another log beside this one; `swap` puts it in place. Raise MediumFailed."""
         try:
-            with self._beside.open("wb") as file:
+            beside = os.open(self._beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, OWNER_ONLY)
+            with open(beside, "wb") as file:
                 file.write(log)
                 file.flush()
-                os.fsync(file.fileno())
+                os.fsync(beside)
         except OSError as error:
             raise MediumFailed(str(error)) from error
 
     def swap(self) -> None:
-        """Put the log that was written beside in place of this one, at once."""
-        self._beside.replace(self._path)
+        """Put the log that was written beside in place of this one, at once. Raise MediumFailed."""
+        try:
+            self._beside.replace(self._path)
+        except OSError as error:
+            raise MediumFailed(str(error)) from error
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(folder)
@@ -117,4 +124,4 @@ class FileMedium:
         os.close(self._lock)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, OWNER_ONLY)

@@ -220,3 +220,12 @@ def test_a_killed_process_leaves_every_commit_that_it_told_of(tmp_path: Path, se
         assert left == right
         assert told <= left <= told + 1
         told = left
+
+
+def test_only_its_owner_reads_a_card_file(tmp_path: Path) -> None:
+    path = tmp_path / "card.nvm"
+    memory = Memory.open(path, compact_bytes=500)
+    for number in range(30):  # the file is replaced on the way
+        memory.commit({"counter": number.to_bytes(100)})
+    memory.close()
+    assert all(file.stat().st_mode & 0o077 == 0 for file in tmp_path.iterdir())
