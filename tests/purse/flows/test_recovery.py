@@ -6,21 +6,18 @@ from dataclasses import replace
 import pytest
 
 from campus_node.purse import load, purchase, recovery
-from campus_node.purse.answers import Proof
 from campus_node.purse.channel import CardChannel
-from campus_node.purse.commands import Purse, TransactionType
+from campus_node.purse.commands import Purse
 from campus_node.purse.errors import MacWrong, PinWrong
-from campus_node.purse.evidence import Evidence, judge
-from campus_node.purse.files import LogRecord
-from campus_node.purse.journal_entries import Movement, Reason, State
+from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.movement_log import Recorded, Unsettled
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import OtherCard, Pin
-from campus_node.purse.sam_session import Check
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.profile import load_card_profile
+from hil_rig.virtual.profile_entries import PurseEntry
 from tests.purse.flows.scenarios import BY_NAME, LOAD_FEN, PRICE_FEN, Scenario
-from tests.purse.flows.till import EP_FEN, LAYOUT, NOON, PIN, TERMINAL_ID, Till, card_profile
+from tests.purse.flows.till import EP_FEN, LAYOUT, PIN, TERMINAL_ID, Till, card_profile
 
 DEBIT = 3  # of the commands of a purchase: SELECT, INIT, DEBIT
 PURCHASE, LOAD = BY_NAME["purchase"], BY_NAME["load"]
@@ -87,6 +84,19 @@ def test_a_proof_that_nobody_here_can_check_is_settled_by_the_cards_log_after_a_
     assert verdict(outcome) == (State.DONE, Reason.NONE)
     assert (outcome.movement.by_proof, outcome.checked) == (True, False)
     till.verify(outcome.movement)
+
+
+def test_a_psam_that_made_another_purchase_since_is_not_asked_about_the_first(till: Till) -> None:
+    doubt = in_doubt(till, done=True)
+    other = VirtualCard(replace(card_profile("card-both"), ep=PurseEntry(PRICE_FEN, PRICE_FEN, 0)))
+    till.card_reader.swap(other)
+    till.channel = till.card_place.channel()
+    assert PURCHASE.run(till).state is State.DONE
+    till.card_reader.swap(till.card)
+    asked = len(till.sam_seen)
+    outcome = till.settle(doubt)
+    assert (verdict(outcome), outcome.checked) == ((State.DONE, Reason.NONE), False)
+    assert len(till.sam_seen) == asked, "a wrong MAC2 would count against it"
 
 
 def test_a_proof_that_nobody_here_can_check_goes_to_the_issuer_if_there_is_no_log(till: Till) -> None:
@@ -317,71 +327,6 @@ def test_a_load_that_a_later_load_shows_to_be_written_is_done(till: Till) -> Non
     outcome = till.settle(doubt)
     assert (verdict(outcome), outcome.movement.tac) == ((State.DONE, Reason.NONE), None)
     assert till.in_card(Purse.EP).balance_fen == EP_FEN + LOAD_FEN + 100
-
-
-# The decision itself, as a table.
-
-MOVEMENT = Movement(
-    state=State.SENT,
-    transaction_type=TransactionType.EP_PURCHASE,
-    purse=Purse.EP,
-    asn=bytes(10),
-    issuer=bytes(8),
-    amount_fen=100,
-    balance_before_fen=500,
-    card_seq=7,
-    card_random=bytes(4),
-    key_version=1,
-    algorithm_byte=0,
-    terminal_id=TERMINAL_ID,
-    mac1=bytes(4),
-    terminal_seq=3,
-    made_at=NOON,
-)
-PROOF = Proof(b"mac2", b"tac.")
-OURS = LogRecord(8, 0, 100, 6, TERMINAL_ID, NOON)
-
-
-@pytest.mark.parametrize(
-    ("evidence", "expected"),
-    [
-        (Evidence(PROOF, check=Check.RIGHT), (State.DONE, Reason.NONE)),
-        (Evidence(PROOF, check=Check.WRONG), (State.GREY, Reason.MAC_WRONG)),
-        (Evidence(PROOF, check=Check.WRONG, log=(OURS,)), (State.GREY, Reason.MAC_WRONG)),
-        (Evidence(PROOF, check=Check.UNABLE, log=None), (State.GREY, Reason.UNPROVED)),
-        (Evidence(PROOF, check=Check.UNABLE, log=()), (State.GREY, Reason.DISPUTED)),
-        (Evidence(PROOF, check=Check.UNABLE, log=(OURS,)), (State.DONE, Reason.NONE)),
-        (Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, seq=7),)), (State.DONE, Reason.NONE)),
-        (Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, seq=9),)), (State.GREY, Reason.DISPUTED)),
-        (
-            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, amount_fen=101),)),
-            (State.GREY, Reason.DISPUTED),
-        ),
-        (
-            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, transaction_type=9),)),
-            (State.GREY, Reason.DISPUTED),
-        ),
-        (
-            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, terminal_id=bytes(6)),)),
-            (State.GREY, Reason.DISPUTED),
-        ),
-        (
-            Evidence(PROOF, check=Check.UNABLE, log=(replace(OURS, made_at=bytes(7)),)),
-            (State.GREY, Reason.DISPUTED),
-        ),
-        (Evidence(denied=True, balance_fen=500, seq=7), (State.VOID, Reason.NOT_WRITTEN)),
-        (Evidence(balance_fen=500, seq=7), (State.VOID, Reason.NOT_WRITTEN)),
-        (Evidence(denied=True, balance_fen=400, seq=8), (State.GREY, Reason.DISPUTED)),
-        (Evidence(denied=True, balance_fen=500, seq=8), (State.GREY, Reason.DISPUTED)),
-        (Evidence(balance_fen=400, seq=8), (State.GREY, Reason.CARD_REFUSES)),
-        (Evidence(denied=True, balance_fen=400, seq=7), (State.GREY, Reason.DISPUTED)),
-        (Evidence(balance_fen=None, seq=7), (State.GREY, Reason.CARD_REFUSES)),
-        (Evidence(balance_fen=500, seq=None), (State.GREY, Reason.CARD_REFUSES)),
-        (Evidence(), (State.GREY, Reason.CARD_REFUSES)),
-    ],
-)
-def test_what_follows_from_what_the_card_shows(evidence: Evidence, expected: tuple[State, Reason]) -> None:
-    assert judge(MOVEMENT, evidence) == expected
 
 
 def _lay(till: Till) -> Till:

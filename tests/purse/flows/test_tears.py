@@ -12,9 +12,15 @@ import pytest
 from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.outcome import Outcome
 from federation.errors import Unavailable
+from hil_rig.torn_storage import TornStorage
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.memory import PowerLost
-from tests.purse.flows.agreement import demand_in_card, demand_recovery_changes_nothing, go_on
+from tests.purse.flows.agreement import (
+    demand_agreement,
+    demand_in_card,
+    demand_recovery_changes_nothing,
+    go_on,
+)
 from tests.purse.flows.hooks import Died
 from tests.purse.flows.scenarios import CARDS, SCENARIOS, Scenario
 from tests.purse.flows.tears import Tear, Watched, all_tears, watch
@@ -68,6 +74,20 @@ def test_after_any_tear_the_same_card_settles_it(card: str, scenario: Scenario) 
 def watched(card: str, scenario: Scenario) -> Watched:
     with closing(Till(card)) as till:
         return watch(till, scenario.run)
+
+
+def test_on_a_disk_that_does_not_sync_these_tests_would_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TornStorage, "sync", lambda _: None)
+    scenario = SCENARIOS[0]
+    with closing(Till("card-3des")) as till:
+        till.card_hook.plan(3, Died, after=True)
+        with pytest.raises(Died):
+            scenario.run(till)
+        till.reboot()
+        till.repair()
+        assert not till.log.unsettled()
+        with pytest.raises(AssertionError):
+            demand_agreement(till, scenario, "charged, and no record")
 
 
 # In doubt: the card left, or the process died, just before or just after the step that changes the card.
