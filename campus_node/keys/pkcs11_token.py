@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import pkcs11
 from pkcs11 import Attribute
-from pkcs11.util.ec import encode_named_curve_parameters
 
 from campus_node.keys.hierarchy import ISSUER_BYTES, KEY_BYTES, KeyName, Usage, derive, parse_key_name
+from campus_node.keys.pkcs11_objects import ENVELOPE_LABEL, IDENTITY_LABEL, keep, kept_inside, make_own_keys
 from campus_node.keys.store import Factors, KeyEntry, KeyForbidden, KeyUnknown, StoreDamaged, WrongPassphrase
 from campus_node.keys.transfer import Identity
 from campus_node.purse.algorithm import Algorithm, check_value, complement
@@ -29,12 +29,9 @@ from federation.clock import Clock
 from federation.errors import Misconfigured, NotFound, Unavailable
 
 _ISSUER_LABEL: Final = "campuscard issuer"
-_ENVELOPE_LABEL: Final = "campuscard envelope"
-_IDENTITY_LABEL: Final = "campuscard identity"
 _NONCE_BYTES: Final = 12
 _TAG_BITS: Final = 128
 _STAMP_BYTES: Final = 9  # foreign1 ‖ created8
-_P256: Final = "secp256r1"
 _ENVELOPED_USAGES: Final = frozenset({Usage.PURCHASE, Usage.TRANSPORT})
 
 
@@ -73,8 +70,8 @@ class TokenStore:
         with _closed_unless_kept(session), _translated(label):
             if list(session.get_objects({Attribute.LABEL: _ISSUER_LABEL})):
                 raise Misconfigured(Sentence("{path} is there already: nothing was changed", path=label))
-            _make_own_keys(session)
-            _keep(session, _ISSUER_LABEL, issuer)
+            make_own_keys(session)
+            keep(session, _ISSUER_LABEL, issuer)
             return cls(session, label)
 
     @classmethod
@@ -99,7 +96,7 @@ class TokenStore:
     def identity(self) -> Identity:
         """The public half of this store's own key."""
         with self._using():
-            public = self._session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label=_IDENTITY_LABEL)
+            public = self._session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label=IDENTITY_LABEL)
             wrapped = bytes(public[Attribute.EC_POINT])
         return Identity(self.issuer, wrapped[2:])  # an OCTET STRING of 65 bytes: 04 41 ‖ point
 
@@ -108,7 +105,7 @@ class TokenStore:
         with self._using():
             # Any: a key's abilities are mix-ins without types
             own: Any = self._session.get_key(
-                object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=_IDENTITY_LABEL
+                object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=IDENTITY_LABEL
             )
             agreed = own.derive_key(
                 pkcs11.KeyType.GENERIC_SECRET,
@@ -164,7 +161,7 @@ class TokenStore:
                 return self.put(name, os.urandom(KEY_BYTES), clock)
             self._session.generate_key(
                 pkcs11.KeyType.DES2,
-                template=_kept_inside(name, _stamp(False, clock.unix_ms())),
+                template=kept_inside(name, _stamp(False, clock.unix_ms())),
             )
         return self.entry(name)
 
@@ -194,7 +191,7 @@ class TokenStore:
             else:
                 self._session.create_object(
                     {
-                        **_kept_inside(name, stamp),
+                        **kept_inside(name, stamp),
                         Attribute.CLASS: pkcs11.ObjectClass.SECRET_KEY,
                         Attribute.KEY_TYPE: pkcs11.KeyType.DES2,
                         Attribute.VALUE: key,
@@ -247,10 +244,10 @@ class TokenStore:
             mechanism=pkcs11.Mechanism.AES_GCM,
             mechanism_param=pkcs11.GCMParams(nonce, stamp + str(name).encode(), _TAG_BITS),
         )
-        _keep(self._session, str(name), stamp + nonce + bytes(sealed))
+        keep(self._session, str(name), stamp + nonce + bytes(sealed))
 
     def _envelope_key(self) -> Any:  # SecretKey: its mix-ins have no types
-        return self._session.get_key(object_class=pkcs11.ObjectClass.SECRET_KEY, label=_ENVELOPE_LABEL)
+        return self._session.get_key(object_class=pkcs11.ObjectClass.SECRET_KEY, label=ENVELOPE_LABEL)
 
     def _content_of(self, label: str) -> bytes | None:
         with self._using():
@@ -273,67 +270,6 @@ def _is_enveloped(name: KeyName) -> bool:
 
 def _encrypted(key: Any, blocks: bytes) -> bytes:  # SecretKey: its mix-ins have no types
     return bytes(key.encrypt(blocks, mechanism=pkcs11.Mechanism.DES3_ECB))
-
-
-def _kept_inside(name: KeyName, stamp: bytes) -> dict[Attribute, Any]:
-    return {
-        Attribute.LABEL: str(name),
-        Attribute.ID: stamp,
-        Attribute.TOKEN: True,
-        Attribute.PRIVATE: True,
-        Attribute.SENSITIVE: True,
-        Attribute.EXTRACTABLE: False,
-        Attribute.MODIFIABLE: False,
-        Attribute.ENCRYPT: True,
-        Attribute.DECRYPT: False,
-        Attribute.SIGN: False,
-        Attribute.VERIFY: False,
-        Attribute.WRAP: False,
-        Attribute.UNWRAP: False,
-        Attribute.DERIVE: False,
-    }
-
-
-def _make_own_keys(session: pkcs11.Session) -> None:
-    """Make the envelope key and the identity, both in the token."""
-    session.generate_key(
-        pkcs11.KeyType.AES,
-        256,
-        label=_ENVELOPE_LABEL,
-        store=True,
-        template={
-            Attribute.SENSITIVE: True,
-            Attribute.EXTRACTABLE: False,
-            Attribute.WRAP: False,
-            Attribute.UNWRAP: False,
-        },
-    )
-    curve = session.create_domain_parameters(
-        pkcs11.KeyType.EC,
-        {Attribute.EC_PARAMS: encode_named_curve_parameters(_P256)},
-        local=True,
-    )
-    curve.generate_keypair(
-        label=_IDENTITY_LABEL,
-        store=True,
-        private_template={
-            Attribute.SENSITIVE: True,
-            Attribute.EXTRACTABLE: False,
-            Attribute.DERIVE: True,
-        },
-    )
-
-
-def _keep(session: pkcs11.Session, label: str, content: bytes) -> None:
-    session.create_object(
-        {
-            Attribute.CLASS: pkcs11.ObjectClass.DATA,
-            Attribute.TOKEN: True,
-            Attribute.PRIVATE: True,
-            Attribute.LABEL: label,
-            Attribute.VALUE: content,
-        }
-    )
 
 
 def _log_in(module: Path, label: str, pin: str) -> pkcs11.Session:

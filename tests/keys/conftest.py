@@ -35,6 +35,14 @@ SOFTHSM_MODULES = (
     "/usr/lib/aarch64-linux-gnu/softhsm/libsofthsm2.so",
 )
 TOKEN_PIN = "642531"
+SECRETS = {
+    "store": "the store's own passphrase",
+    "southern": "the neighbour's passphrase",
+    "li": "li has a passphrase",
+    "wang": "wang has a passphrase",
+    "zhao": "zhao has a passphrase",
+    "new": "quite another passphrase",
+}
 TOKENS = 12  # made before the library looks: it does not see later ones
 
 
