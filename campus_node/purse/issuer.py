@@ -132,7 +132,14 @@ class LoadAuthority(Protocol):
         """
 
     def ask_proof(self, request: LoadRequest) -> bytes:
-        """Return the terminal id, 6 random bytes, for the INIT that proves a load was never written."""
+        """Return the terminal id, 6 random bytes, for the INIT that proves a load was never written.
+
+        A load that was never approved is void from here on: it cannot be approved later.
+
+        Raises:
+            MacWrong: the card did not say this.
+            LoadUnknown: it was never approved, and another load of this card is open.
+        """
 
     def settle(self, request: LoadRequest, fresh: LoadRequest) -> bool:
         """Take that INIT's answer; True if it was never written and is void now, False if it was written.
@@ -228,6 +235,7 @@ class Issuer:
 
     def ask_proof(self, request: LoadRequest) -> bytes:
         """See `LoadAuthority`."""
+        self._burn_if_unknown(request)
         row = self._approved(request)
         nonce = self._random_bytes(6)
         if row.state is LoadState.OPEN:
@@ -252,6 +260,15 @@ class Issuer:
             raise ProofRefused(Sentence("the card's balance went up and its counter did not: open a case"))
         self._book.mark_void(request)
         return True
+
+    def _burn_if_unknown(self, request: LoadRequest) -> None:
+        """Make void what was never approved: a question that is still on its way comes too late then."""
+        known = self._book.find(request)
+        if known is not None and known.is_same(request):
+            return
+        self._check_mac1(request)
+        if self._book.approve(request, b"", b""):
+            self._book.mark_void(request)
 
     def _check_mac1(self, request: LoadRequest) -> None:
         message = mac.load_mac1(

@@ -262,7 +262,7 @@ class _Recovery:
             return self._ends(State.GREY, Reason.CARD_REFUSES)
         except Tampered:
             return self._ends(State.GREY, Reason.MAC_WRONG)
-        except LoadUnknown:  # the question never reached it; with an approval in hand it must know
+        except LoadUnknown:  # the question never reached it; one whose approval is here must be known
             asked = self.movement.mac2 is None
             return self._ends(
                 *((State.VOID, Reason.NOT_APPROVED) if asked else (State.GREY, Reason.DISPUTED))

@@ -9,13 +9,16 @@ from campus_node.purse import load, purchase, recovery
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import Purse
 from campus_node.purse.errors import MacWrong, PinWrong
+from campus_node.purse.issuer import InitStale
 from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.movement_log import Recorded, Unsettled
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import OtherCard, Pin
+from campus_node.purse.shared_steps import load_request
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.profile import load_card_profile
 from hil_rig.virtual.profile_entries import PurseEntry
+from tests.purse.flows.hooks import Died
 from tests.purse.flows.scenarios import BY_NAME, LOAD_FEN, PRICE_FEN, Scenario
 from tests.purse.flows.till import EP_FEN, LAYOUT, PIN, TERMINAL_ID, Till, card_profile
 
@@ -288,6 +291,20 @@ def test_a_load_in_doubt_that_was_written_needs_no_issuer(till: Till) -> None:
     assert (verdict(outcome), outcome.checked) == ((State.DONE, Reason.NONE), False)
     assert outcome.balance_fen == EP_FEN + LOAD_FEN == till.in_card(Purse.EP).balance_fen
     till.verify(outcome.movement)
+
+
+def test_a_question_that_comes_after_its_load_was_given_up_is_refused(till: Till) -> None:
+    till.line_hook.plan(1, Died, after=False)
+    with pytest.raises(Died):
+        LOAD.run(till)
+    till.reboot()
+    till.repair()
+    (outcome,) = till.settle_all()
+    assert verdict(outcome) == (State.VOID, Reason.NEVER_WRITTEN)
+    with pytest.raises(InitStale):
+        till.issuer.authorise(load_request(outcome.movement))
+    till.repair()
+    assert LOAD.run(till).state is State.DONE
 
 
 def test_a_replayed_init_does_not_cancel_a_load(till: Till) -> None:
