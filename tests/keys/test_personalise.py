@@ -1,7 +1,7 @@
 """Cards and PSAMs are made through a reader, torn anywhere, and no key crosses it in clear."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import pytest
 
@@ -14,20 +14,29 @@ from campus_node.purse.algorithm import Algorithm
 from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import (
+    Debited,
     LoadInit,
+    PurchaseInit,
     Purse,
     TransactionType,
+    credit_for_load,
+    debit,
     get_balance,
     init_for_load,
+    init_for_purchase,
     parse_balance,
+    parse_tac,
     select_name,
     verify_pin,
 )
 from campus_node.purse.errors import CardLeft, MacRefused
+from campus_node.purse.issuer import Issuer, LoadRequest
 from campus_node.purse.key_writing import key_list
+from campus_node.purse.load_book import LoadBook
 from campus_node.purse.personalise import NotOurs, Outcome, Personaliser
 from campus_node.purse.profile import CardProfile, PsamProfile
 from campus_node.purse.psam import Psam
+from federation.clock import VirtualClock
 from hil_rig.virtual.in_process import VirtualReader
 from tests.keys.conftest import ISSUER, NEIGHBOUR, TRANSPORT, TRANSPORT_KEY, blank_card, blank_psam
 
@@ -278,3 +287,50 @@ def test_the_check_values_of_what_was_written_are_told_and_the_keys_are_not(
 def _rows(channel: CardChannel, profile: CardProfile) -> Sequence[object]:
     demand(channel, select_name(profile.aid))
     return sorted(key_list(channel))
+
+
+@pytest.mark.parametrize(("name", "version", "algorithm"), [("card-3des", 1, 0), ("card-both", 2, 4)])
+def test_a_card_and_a_psam_from_the_same_store_pay_each_other(
+    name: str,
+    version: int,
+    algorithm: int,
+    card_profile: Callable[[str], CardProfile],
+    psam_profile: PsamProfile,
+    personaliser: Personaliser,
+    store: KeyOperations,
+    reader: VirtualReader,
+    clock: VirtualClock,
+) -> None:
+    profile = card_profile(name)
+    reader.insert(blank_card())
+    card = reader.channel()
+    personaliser.make_card(card, profile)
+    slot = VirtualReader(blank_psam(), "PSAM")
+    personaliser.make_psam(slot.channel(), psam_profile)
+    sam = Psam(slot.channel())
+    sam.select_issuer(ISSUER)
+    demand(card, select_name(profile.aid))
+    demand(card, verify_pin(PIN_INDEX, profile.pin))
+
+    load_key = profile.key(Usage.LOAD)
+    answer = LoadInit.parse(demand(card, init_for_load(Purse.EP, load_key.index, 5_000, TERMINAL)))
+    load = LoadRequest(profile.asn, TransactionType.EP_LOAD, 5_000, TERMINAL, *astuple(answer))
+    issuer = Issuer(ISSUER, store, LoadBook(":memory:"), clock)
+    approval = issuer.authorise(load)
+    issuer.complete(load, parse_tac(demand(card, credit_for_load(approval.made_at, approval.mac2))))
+
+    key = next(k for k in profile.keys if (k.usage, k.version) == (Usage.PURCHASE, version))
+    made_at = bytes.fromhex("20260901120000")
+    init = PurchaseInit.parse(
+        demand(card, init_for_purchase(Purse.EP, key.index, 1_200, psam_profile.terminal_id))
+    )
+    assert (init.key_version, init.algorithm_byte) == (version, algorithm)
+    begun = sam.init_for_purchase(
+        init.card_random, init.offline_seq, 1_200, 6, made_at, version, algorithm, [card_factor(profile.asn)]
+    )
+    paid = Debited.parse(demand(card, debit(begun.terminal_seq, made_at, begun.mac1)))
+    sam.credit(paid.mac2)
+    tac = mac.purchase_tac(1_200, 6, psam_profile.terminal_id, begun.terminal_seq, made_at)
+    tac_name = campus_key(Usage.TAC, version, Algorithm(algorithm), ISSUER)
+    assert store.tac(tac_name, (card_factor(profile.asn),), tac) == paid.tac
+    assert parse_balance(demand(card, get_balance(Purse.EP))) == 3_800
