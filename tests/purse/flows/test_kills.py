@@ -1,4 +1,4 @@
-"""A terminal's process is killed in the middle of sales, again and again; the card on its reader settles it."""
+"""A terminal's process is killed in the middle of sales, again and again; its card settles each."""
 
 import random
 import signal
