@@ -18,7 +18,8 @@ from campus_node.purse.channel import CardChannel
 from campus_node.purse.pcsc import PcscReader
 from campus_node.purse.pcsc_service import Card
 from federation.clock import SystemClock
-from hil_rig.pcsc_daemon import PcscDaemon, Slot
+from hil_rig.pcsc_daemon import PcscDaemon
+from hil_rig.pcsc_machine import Slot, readers_to_ourselves
 from hil_rig.virtual.in_process import VirtualReader
 
 ROWS: Final = (
@@ -83,6 +84,7 @@ class PurseBench:
         self._near.buy(WARM_UP)
 
         self._report.step("pcscd with two virtual readers, card and PSAM in processes of their own")
+        self._stack.enter_context(readers_to_ourselves())
         daemon = self._stack.enter_context(PcscDaemon(self._directory / "pcscd"))
         kinds = (("card", CARD_PROFILE), ("psam", PSAM_PROFILE))
         self._slots: list[Slot] = []

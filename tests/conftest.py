@@ -3,7 +3,6 @@
 Each test gets a fresh database, and empty readers.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -16,17 +15,15 @@ import psycopg2
 import pytest
 
 from campus_node.database import migrate
-from federation.clock import SystemClock
 from hil_rig import pcsc_daemon as virtual_readers
-from hil_rig.pcsc_daemon import PcscDaemon, Slot
+from hil_rig.pcsc_daemon import PcscDaemon
+from hil_rig.pcsc_machine import Slot, missing, readers_to_ourselves
 from hil_rig.postgres_server import ADVICE, PostgresServer, find_programs
 from hil_rig.virtual.vpcd import VpcdSlot
 
 pytest_plugins = ["tests.ci_rules"]
 
 DSN_VARIABLE = "CAMPUS_TEST_POSTGRES_DSN"
-PCSC_LOCK = Path(tempfile.gettempdir()) / "campuscard-pcsc.lock"  # readers are one set a machine
-PCSC_LOCK_TIMEOUT_S = 280.0
 
 
 @pytest.fixture(scope="session")
@@ -103,12 +100,10 @@ def pcsc_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PcscDaemon
     Another run on this machine that has it is waited for. Where something is missing the tests are skipped;
     in CI they fail.
     """
-    if lacks := virtual_readers.missing():
+    if lacks := missing():
         pytest.skip(f"no virtual readers here, {', '.join(lacks)} missing: {virtual_readers.ADVICE}")
-    with PCSC_LOCK.open("w") as lock:
-        _wait_for_lock(lock.fileno())
-        with PcscDaemon(tmp_path_factory.mktemp("pcscd")) as daemon:
-            yield daemon
+    with readers_to_ourselves(), PcscDaemon(tmp_path_factory.mktemp("pcscd")) as daemon:
+        yield daemon
 
 
 @pytest.fixture
@@ -127,19 +122,6 @@ def psam_slot(pcsc_daemon: PcscDaemon) -> Iterator[VpcdSlot]:
 
 def _slot(slot: Slot) -> VpcdSlot:
     return VpcdSlot(slot.host, slot.port, slot.reader)
-
-
-def _wait_for_lock(descriptor: int) -> None:
-    clock = SystemClock()
-    deadline_s = clock.monotonic_s() + PCSC_LOCK_TIMEOUT_S
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            assert clock.monotonic_s() < deadline_s, f"another run keeps {PCSC_LOCK}"
-            clock.sleep(0.2)
-        else:
-            return
 
 
 def _server_directory(worker_id: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Final
 
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.errors import CardLeft, ReaderLost
-from campus_node.purse.pcsc_service import PRESENT, RESET, UNAWARE, UNPOWER, Busy, Card, Service
+from campus_node.purse.pcsc_service import PRESENT, RESET, UNAWARE, UNPOWER, Busy, Card, Service, reader_away
 from campus_node.wording import Sentence
 from federation.clock import Clock, SystemClock
 
@@ -223,4 +223,4 @@ class PcscChannel:
             self._card = None
         if self._reader not in self._service.readers():
             self.close()
-            raise ReaderLost(Sentence("{reader}: the reader is not there", reader=self._reader))
+            raise reader_away(self._reader)

@@ -26,6 +26,7 @@ _OK: Final = 0
 _TIMEOUT: Final = 0x8010000A
 _NO_READERS: Final = 0x8010002E
 _NO_SERVICE: Final = frozenset({0x8010001D, 0x8010001E})  # none answers, or it was stopped
+_AWAY: Final = frozenset({0x80100009, 0x80100017})  # no such reader, or not any more
 _SHARING_VIOLATION: Final = 0x8010000B
 _LEFT: Final = frozenset(
     {
@@ -99,7 +100,7 @@ class Service:
         self._demand(code, reader)
         state = int(states[0][1])
         if state & (UNKNOWN | UNAVAILABLE):
-            raise ReaderLost(Sentence("{reader}: the reader is not there", reader=reader))
+            raise reader_away(reader)
         return state & ~CHANGED
 
     def wait_for_plug(self, timeout_s: float) -> None:
@@ -183,6 +184,8 @@ class Service:
             return
         if code in _LEFT:
             raise _card_left(reader)
+        if code in _AWAY:
+            raise reader_away(reader)
         if code == _SHARING_VIOLATION:
             raise Busy(Sentence("{reader}: another program holds the card", reader=reader))
         self.close()  # after anything else the context may be dead
@@ -198,6 +201,11 @@ class Service:
                 "{reader}: {reason} ({code})", reader=reader or "PC/SC", reason=reason, code=f"{code:08X}"
             )
         )
+
+
+def reader_away(reader: str) -> ReaderLost:
+    """Return what to raise where there is no such reader."""
+    return ReaderLost(Sentence("{reader}: the reader is not there", reader=reader))
 
 
 def _card_left(reader: str) -> CardLeft:

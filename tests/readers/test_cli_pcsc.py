@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from campus_node.purse.pcsc import PcscReader, wait_for_readers
-from hil_rig.pcsc_daemon import PcscDaemon, Slot
+from hil_rig.pcsc_daemon import PcscDaemon
+from hil_rig.pcsc_machine import Slot
 from hil_rig.processes import CAMPUS, process_environment
 from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.profile import load_card_profile

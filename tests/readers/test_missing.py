@@ -7,7 +7,7 @@ import pytest
 
 from campus_node.purse.pcsc import PcscReader, readers
 from federation.errors import Misconfigured
-from hil_rig import pcsc_daemon
+from hil_rig import pcsc_daemon, pcsc_machine
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_virtual_readers_name_every_part_that_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     empty = tmp_path_factory.mktemp("empty")
-    monkeypatch.setattr(pcsc_daemon, "PROGRAMS", (str(empty),))
-    monkeypatch.setattr(pcsc_daemon, "DRIVERS", (str(empty),))
-    assert {"pcscd", "vsmartcard-vpcd"} <= set(pcsc_daemon.missing())
+    monkeypatch.setattr(pcsc_machine, "PROGRAMS", (str(empty),))
+    monkeypatch.setattr(pcsc_machine, "DRIVERS", (str(empty),))
+    assert {"pcscd", "vsmartcard-vpcd"} <= set(pcsc_machine.missing())
     with pytest.raises(Misconfigured, match=r"pcscd, vsmartcard-vpcd; run `scripts/services pcsc`"):
         pcsc_daemon.PcscDaemon(empty)
     assert not list(empty.iterdir())
