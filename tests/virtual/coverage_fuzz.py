@@ -1,7 +1,7 @@
 """Fuzzing that follows the coverage of the chip's code, with atheris (the extra `fuzz`).
 
-`python -m tests.virtual.coverage_fuzz NAME [-max_total_time=SECONDS …]`; NAME is a check of fuzz_checks.py, the
-rest are options of libFuzzer. It ends with an error and the bytes that caused it when a check fails.
+`python -m tests.virtual.coverage_fuzz NAME [-max_total_time=SECONDS …]`; NAME is a check of fuzz_checks.py,
+the rest are options of libFuzzer. It ends with an error and the bytes that caused it when a check fails.
 """
 
 import importlib

@@ -8,8 +8,9 @@ unload is 400 of 1000.
 import pytest
 
 from hil_rig.virtual.card import VirtualCard
+from hil_rig.virtual.crypto import TdesKey
 from hil_rig.virtual.profile_entries import Flags, KeyEntry, Usage
-from tests.virtual.talk import ask, card, constant, keys, octets, purse, tell, worked_card
+from tests.virtual.talk import CARD_RANDOM, ask, card, constant, keys, octets, purse, tell, worked_card
 
 BOTH = ("3des", "sm4")
 EP, ED = "02", "01"
@@ -214,3 +215,18 @@ def test_a_proof_survives_everything_until_the_next_transaction_of_its_type() ->
     tell(made, "80 50 00 02 0B 01 00000064 112233445566 10")
     assert ask(made, "80 5A 00 06 02 0006 08") == proof, "and a transaction of another type that was begun"
     assert ask(made, "80 5A 00 09 02 0006 08") == "9406"
+
+
+def test_the_log_keeps_the_last_ten_newest_first() -> None:
+    dlk = TdesKey(octets("BEE2FD44080F424561599C0F14E824B5"))
+    made = worked_card("3des", ep=purse(0))
+    for load in range(12):
+        tell(made, f"80 50 00 02 0B 01 {load:08X} 112233445566 10")
+        session = dlk.session(octets(CARD_RANDOM) + (3 + load).to_bytes(2) + b"\x80\x00")
+        moved = f"{load:08X} 02 112233445566 20240411 212121"
+        tell(made, f"80 52 00 00 0B 20240411 212121 {session.mac(octets(moved)).hex()} 04")
+        records = [ask(made, f"00 B2 {number:02X} C4 17") for number in range(1, min(load + 1, 10) + 1)]
+        amounts = [int(record[10:18], 16) for record in records]
+        assert amounts == list(range(load, max(load - 10, -1), -1))
+        assert [int(record[:4], 16) for record in records] == [amount + 4 for amount in amounts]
+        assert ask(made, f"00 B2 {len(records) + 1:02X} C4 17") == "6A83"

@@ -150,9 +150,10 @@ def test_three_wrong_unblocks_lock_the_application_for_ever() -> None:
     made = sm_card()
     tell(made, CHALLENGE, APP_BLOCK)
     wrong = APP_UNBLOCK[:-1] + "F"
-    for sw in ("6988", "6988", "9303", "9303"):
+    for sw in ("6988", "6988", "9303"):
         assert statuses(made, [CHALLENGE, wrong])[1] == sw
-    assert statuses(made, [CHALLENGE, APP_UNBLOCK])[1] == "9303"
+    assert ask(made, INIT_PURCHASE) == "9303", "the third failure locks it at once"
+    assert statuses(made, [CHALLENGE, wrong, CHALLENGE, APP_UNBLOCK]) == ["9000", "9303", "9000", "9303"]
     assert statuses(made, [SELECT, INIT_PURCHASE, SELECT_MF]) == ["6A81", "9303", "9000"]
 
 

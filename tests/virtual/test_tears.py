@@ -160,6 +160,25 @@ def test_a_torn_wrong_pin_costs_a_try_or_is_undecided_but_never_gains_one() -> N
     assert check_every_tear(make, [], wrong, allowed) > 10
 
 
+def test_a_torn_wrong_unblock_never_gains_a_try() -> None:
+    wrong = "84 18 00 00 04 00000000"
+
+    def make() -> VirtualCard:
+        made = card(*keys(CARD_KEY_3DES, 0x00), random=constant("5D72B3FD"))
+        tell(made, CHALLENGE, "84 1E 00 00 04 07B17993")
+        for _ in range(2):
+            ask(made, CHALLENGE)
+            assert ask(made, wrong) == "6988"
+        return made
+
+    def allowed(made: Device) -> bool:
+        ask(made, SELECT)
+        ask(made, CHALLENGE)
+        return ask(made, wrong) == "9303"
+
+    assert check_every_tear(make, [CHALLENGE], wrong, allowed) > 10
+
+
 def test_a_torn_right_pin_leaves_a_counter_that_can_be_used() -> None:
     def make() -> VirtualCard:
         return card(*keys(CARD_KEY_3DES, 0x00), verified=False)
