@@ -73,20 +73,27 @@ class FileStorage:
 
 
 def create_file(path: Path, parts: Iterable[bytes]) -> None:
-    """Make a file with this content, whole or not at all, durable on return. An existing one is replaced.
+    """Make a file with this content, whole or not at all, durable on return; nothing if it is there already.
+
+    Only its owner may read it: it is about people. Of two processes that find it missing one makes it.
 
     Raises:
         OSError: it cannot be written.
     """
-    unfinished = path.with_name(path.name + ".new")
-    with unfinished.open("wb") as file:
-        for part in parts:
-            file.write(part)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        if path.exists():
+            return
+        unfinished = path.with_name(path.name + ".new")
+        unfinished.unlink(missing_ok=True)
+        with open(
+            os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb"
+        ) as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
         os.fsync(folder)
     finally:
         os.close(folder)

@@ -15,7 +15,9 @@ from campus_node.terminal.journal import (
     JournalDamaged,
     JournalFull,
     JournalUnwritable,
+    new_content,
 )
+from campus_node.terminal.storage import create_file
 from federation.errors import Misconfigured, Unreadable
 from hil_rig.torn_storage import TornStorage
 from tests.terminal.disks import CAPACITY, acknowledged, after, body, empty, full_turn, kept
@@ -65,6 +67,63 @@ def test_a_file_that_is_no_journal_is_refused_and_not_touched(tmp_path: Path) ->
     with pytest.raises(JournalDamaged):
         Journal.open(path, CAPACITY)
     assert path.read_bytes() == b"letters" * 2000
+
+
+def test_a_journal_is_its_owners_alone(tmp_path: Path) -> None:
+    Journal.open(tmp_path / "journal", CAPACITY)
+    assert (tmp_path / "journal").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_journal_that_somebody_made_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    journal = Journal.open(path, CAPACITY)
+    journal.append(b"first")
+    create_file(path, new_content(CAPACITY, bytes(16)))
+    journal.append(b"second")
+    journal.close()
+    assert [entry.body for entry in Journal.open(path, CAPACITY).entries()] == [b"first", b"second"]
+
+
+def test_processes_that_find_it_missing_at_once_make_one_and_one_of_them_has_it(tmp_path: Path) -> None:
+    program = [sys.executable, "-c", FIRST, str(tmp_path / "journal")]
+    processes = [
+        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = []
+    for process in processes:
+        assert process.stdout is not None
+        said.append(process.stdout.readline())
+    for process in processes:
+        process.communicate("\n", timeout=30)
+    assert sorted(said) == ["has it\n", *["is refused\n"] * 3]
+    journal = Journal.open(tmp_path / "journal", CAPACITY)
+    assert [entry.body for entry in journal.entries()] == [b"record"]
+
+
+FIRST = """
+import sys
+from pathlib import Path
+from campus_node.terminal.journal import Journal
+from campus_node.terminal.storage import create_file
+from federation.errors import Misconfigured
+
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    journal = Journal.open(Path(sys.argv[1]), 8)
+    journal.append(b"record")
+    print("has it", flush=True)
+    sys.stdin.readline()
+except Misconfigured:
+    print("is refused", flush=True)
+"""
 
 
 def test_a_half_made_file_is_made_again(tmp_path: Path) -> None:
