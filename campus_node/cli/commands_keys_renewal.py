@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from campus_node.cli.card_arguments import ReaderText, TraceFile
 from campus_node.cli.commands_ceremony import parse_hex
 from campus_node.cli.key_options import (
     NEW_STORE_SECRET,
@@ -54,6 +55,13 @@ def add_to(sub: typer.Typer) -> None:
         "campus keys remove campus/4355434100000001/load/1/3des --check-value 1A2B3C -k keys",
     )
     command(sub, "passphrase", passphrase, "campus keys passphrase -k keys")
+    command(
+        sub,
+        "upgrade",
+        upgrade,
+        "campus keys upgrade --reader R --profile new-keys.toml -k keys",
+        "campus keys upgrade --reader R --profile new-keys.toml --keep-old -k keys",
+    )
     command(
         sub,
         "progress",
@@ -200,6 +208,68 @@ def passphrase(
     return Report(
         {"key_store": place, "generation": store.generation},
         [Sentence("The passphrase is changed. Destroy old copies: they open with the old one.")],
+    )
+
+
+def upgrade(
+    context: typer.Context,
+    profile: Annotated[
+        str,
+        typer.Option("--profile", metavar="FILE", help="A card's profile; its keys are those to come to."),
+    ],
+    place: Place,
+    reader: ReaderText = "",
+    keep_old: Annotated[
+        bool, typer.Option("--keep-old", help="Write the new keys and leave the old ones beside them.")
+    ] = False,
+    book: Annotated[
+        Path | None,
+        typer.Option(
+            "--book", metavar="DIR", help="Where rotation.sqlite lies; else the key store's directory."
+        ),
+    ] = None,
+    module: Module = None,
+    files: PassphraseFiles = None,
+    descriptors: PassphraseDescriptors = None,
+    trace: TraceFile = None,
+) -> Report:
+    """Bring a card to its new keys: write them, delete the old ones, and note it. If torn: repeat."""
+    from campus_node.cli.card_arguments import SOFT
+    from campus_node.cli.card_desk import Desk
+    from campus_node.cli.card_terms import profile_path
+    from campus_node.keys.opening import is_token
+    from campus_node.keys.operations import KeyOperations
+    from campus_node.keys.rotation import upgrade_card
+    from campus_node.purse.apdu import demand
+    from campus_node.purse.commands import read_binary, select_name
+    from campus_node.purse.files import PUBLIC_BYTES, PUBLIC_SFI, PublicFile
+    from campus_node.purse.key_writing import key_list
+    from campus_node.purse.profile import read_card_profile
+    from federation.clock import SystemClock
+    from federation.errors import Misconfigured
+
+    if book is None and is_token(place):
+        raise Misconfigured(Sentence("where is the book of a store on a token? give --book DIR"))
+    noted = _book(book or Path(place))
+    target = read_card_profile(profile_path(profile), allow_test_keys=reader.startswith(SOFT))
+    store = opened_store(context, place, module, files, descriptors)
+    with Desk(context.obj, trace) as desk:
+        channel = desk.channel(reader, "--reader", "card")
+        demand(channel, select_name(target.aid))
+        public = PublicFile.parse(demand(channel, read_binary(PUBLIC_SFI, 0, PUBLIC_BYTES)))
+        if public.issuer != store.issuer:
+            raise Misconfigured(
+                Sentence("this card is of issuer {issuer}", issuer=public.issuer.hex().upper())
+            )
+        operations = KeyOperations(store)
+        commands = upgrade_card(
+            channel, public.asn, target.keys, operations, store.issuer, delete=not keep_old
+        )
+        noted.note(public.asn, key_list(channel), SystemClock())
+    asn = public.asn.hex().upper()
+    return Report(
+        {"asn": asn, "commands": commands},
+        [Sentence("{asn} has its new keys; commands sent: {count}.", asn=asn, count=commands)],
     )
 
 

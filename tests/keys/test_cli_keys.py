@@ -13,11 +13,13 @@ import pytest
 
 from campus_node.cli import main
 from campus_node.keys import sealing
+from campus_node.keys.hierarchy import Usage, campus_key
 from campus_node.keys.key_set import DRAWN
 from campus_node.keys.rotation import RotationBook
 from campus_node.keys.sealed_file import SealedFile
+from campus_node.purse.algorithm import Algorithm
 from federation.clock import VirtualClock
-from tests.keys.conftest import ISSUER, NEIGHBOUR, SECRETS, TOKEN_PIN
+from tests.keys.conftest import ISSUER, NEIGHBOUR, SECRETS, TOKEN_PIN, TRANSPORT_KEY
 
 SHARES = ("share-1-li.sealed", "share-2-wang.sealed", "share-3-zhao.sealed")
 
@@ -296,3 +298,45 @@ def test_wrong_usage_ends_with_2_and_there_is_no_option_for_a_secret(
 def test_the_default_costs_a_guesser_something() -> None:
     assert sealing.DEFAULT_COST.memory_kib >= 64 * 1024
     assert sealing.DEFAULT_COST.iterations >= 3
+
+
+def test_a_card_is_made_upgraded_and_counted(
+    campus: Campus, supplied: Said, tmp_path: Path, without_values: Callable[[str], Path], clock: VirtualClock
+) -> None:
+    """From a blank card with 3DES keys to SM4 keys of version 2, as a card office does it."""
+    (tmp_path / "maker").write_text(TRANSPORT_KEY.hex())
+    here = ("-k", "north")
+    transport = ("keys", "transport", "--version", 0, "--algorithm", "3des", "--key-file", "maker")
+    assert campus(*transport, *here, secrets="store").code == 0
+    assert campus("keys", "rotate", *here, secrets="store").code == 0
+    store = SealedFile.open(tmp_path / "north", SECRETS["store"])
+    store.draw(campus_key(Usage.PURCHASE, 2, Algorithm.SM4, ISSUER), clock)
+    at_reader = ("--reader", "soft:card-blank,state=my.card")
+    made = campus(
+        *(
+            "card",
+            "personalise",
+            *at_reader,
+            "--key-store",
+            "north",
+            "--profile",
+            without_values("card-3des"),
+        ),
+        secrets="store",
+    )
+    assert made.code == 0, made.err
+    new_keys = without_values("card-sm4")
+    text = new_keys.read_text(encoding="utf-8")
+    new_keys.write_text(re.sub(r"index = 1\nversion = \d", "index = 2\nversion = 2", text))
+    counts = []
+    for options in (("--keep-old",), (), ()):
+        said = campus(
+            *("keys", "upgrade", *at_reader, "--profile", new_keys, *options, *here, "--json"),
+            secrets="store",
+        )
+        assert said.code == 0, said.err
+        counts.append(said.json["commands"])
+        progress = campus("keys", "progress", "--book", "north", "--json").json["versions"]
+        expected = "1/3des + 2/sm4" if options else "2/sm4"
+        assert progress == [{"versions": expected, "cards": 1}]
+    assert counts == [10, 10, 0]
