@@ -30,7 +30,7 @@ ROWS: Final = (
 )
 CARD_PROFILE: Final = "card-sm4"
 PSAM_PROFILE: Final = "psam"
-WARM_UP: Final = 10
+WARM_UP: Final = 100
 CARD_WITHIN_S: Final = 30.0
 END_WITHIN_S: Final = 10.0
 
