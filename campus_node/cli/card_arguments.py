@@ -42,6 +42,14 @@ SamText = Annotated[
     str,
     typer.Option("--sam", metavar="soft:PROFILE", help="A PSAM in this process, or with ,state=FILE."),
 ]
+SamProfileText = Annotated[
+    str,
+    typer.Option(
+        "--sam-profile",
+        metavar="PROFILE",
+        help="A PSAM made by others: how many factors its keys need, in which order.",
+    ),
+]
 ProfileText = Annotated[
     str,
     typer.Option(

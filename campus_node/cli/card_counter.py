@@ -1,7 +1,7 @@
 """A counter where cards are charged and loaded: card reader, PSAM, issuer and journal of one command."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -17,14 +17,16 @@ from campus_node.cli.card_terms import card_terms, pin_of, profile_path
 from campus_node.cli.card_view import moment_text, type_word
 from campus_node.cli.report import Report
 from campus_node.cli.usage import WrongUsage
+from campus_node.keys.hierarchy import Usage, campus_factor, group_factor, group_of
 from campus_node.purse import recovery
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import TransactionType
+from campus_node.purse.files import PublicFile
 from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.movement_log import MovementLog, Unsettled
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import Pin
-from campus_node.purse.profile import read_psam_profile
+from campus_node.purse.profile import PsamProfile, read_psam_profile
 from campus_node.purse.psam import FactorOrder, Psam
 from campus_node.purse.sam_session import SamSession
 from campus_node.wording import Sentence
@@ -70,8 +72,11 @@ class Counter:
         """Return a channel to the card; waits for one. Raise NoCard."""
         return self.desk.wait_at(self.reader)
 
-    def take_sam(self, sam_reader: str, sam: str) -> SamSession:
+    def take_sam(self, sam_reader: str, sam: str, profile: str = "") -> SamSession:
         """Open the PSAM that --sam-reader or --sam names; one in this process goes on counting where it was.
+
+        Args:
+            profile: describes a PSAM made by others; one in this process is described by its own.
 
         Raises:
             WrongUsage: neither is given, or both.
@@ -80,14 +85,15 @@ class Counter:
             raise WrongUsage(Sentence("name the PSAM: --sam-reader NAME, or --sam soft:PROFILE"))
         option = "--sam" if sam else "--sam-reader"
         chosen = parse_reader(sam or sam_reader, option)
-        order = FactorOrder.CARD_FIRST
+        described = read_psam_profile(profile_path(profile), allow_test_keys=True) if profile else None
         if isinstance(chosen, Soft):
             path = profile_path(chosen.profile)
-            if read_psam_profile(path, allow_test_keys=True).bank_factor_first:
-                order = FactorOrder.BANK_FIRST
+            described = described or read_psam_profile(path, allow_test_keys=True)
             chosen = replace(chosen, profile=str(path), state=chosen.state or self._sam_state(path))
         channel = self.desk.wait_at(self.desk.reader_of(chosen, "sam"))
-        self.sam = SamSession(Psam(channel, order))
+        bank_first = described is not None and described.bank_factor_first
+        order = FactorOrder.BANK_FIRST if bank_first else FactorOrder.CARD_FIRST
+        self.sam = SamSession(Psam(channel, order), factors_of(described))
         return self.sam
 
     def take_issuer(self, store: StoreAt, at: datetime | None) -> "Issuer":
@@ -143,6 +149,22 @@ class Counter:
 
     def _beside(self, what: str) -> Path:
         return self._journal.with_name(f"{self._journal.name}.{what}")
+
+
+def factors_of(described: PsamProfile | None) -> Callable[[PublicFile], tuple[bytes, ...]]:
+    """Return what gives the factors that a PSAM's purchase keys still need, the card's first.
+
+    A campus-level key needs the card's alone; a group-level key the issuer's as well; a root's the group's.
+    """
+    applications = described.applications if described is not None else ()
+    levels = {key.levels for each in applications for key in each.keys if key.usage is Usage.PURCHASE}
+    needed = max({1, *levels})
+
+    def factors(public: PublicFile) -> tuple[bytes, ...]:
+        issuer = public.issuer
+        return (public.card_factor, campus_factor(issuer), group_factor(group_of(issuer)))[:needed]
+
+    return factors
 
 
 def outcome_content(outcome: Outcome) -> dict[str, object]:

@@ -142,6 +142,7 @@ CARD: Final[dict[str, str]] = {
 CARD_HELP: Final[dict[str, str]] = {
     "--at is then the issuer's clock. Most cards want the PIN before a load.": "此时 --at 为发卡方时钟。多数卡片圈存前需要 PIN。",
     "A PSAM in this process, or with ,state=FILE.": "本进程中的软件 PSAM, 可加 ,state=FILE。",
+    "A PSAM made by others: how many factors its keys need, in which order.": "他人制作的 PSAM: 其密钥还需几个分散因子, 按何顺序。",
     "A card in this process draws the random numbers that the trace has; a real card draws its own. A hidden card number or PIN in a command is filled in from the card's profile.": "软件卡取用跟踪文件中的随机数; 真卡使用自己的随机数。命令中隐去的卡号或 PIN 由卡片配置补上。",
     "A file that --trace wrote.": "由 --trace 写出的文件。",
     "A purchase needs its PSAM, a load its issuer: give --key-store, or a test --profile. A PIN is shown only where --pin-file or the profile has it.": "消费需要其 PSAM, 圈存需要其发卡方: 请给 --key-store, 或测试用的 --profile。只有 --pin-file 或配置中有 PIN 时才出示 PIN。",

@@ -13,6 +13,7 @@ from campus_node.cli.card_arguments import (
     ProfileText,
     PurseText,
     ReaderText,
+    SamProfileText,
     SamReaderText,
     SamText,
     TraceFile,
@@ -75,6 +76,7 @@ def purchase(
     reader: ReaderText = "",
     sam_reader: SamReaderText = "",
     sam: SamText = "",
+    sam_profile: SamProfileText = "",
     purse: PurseText = "ep",
     profile: ProfileText = "",
     at: AtText = "",
@@ -96,7 +98,7 @@ def purchase(
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         made_at = terminal_time(parse_at(at, desk.clock))
         counter = Counter(desk, reader, profile, journal)
-        sam_session = counter.take_sam(sam_reader, sam)
+        sam_session = counter.take_sam(sam_reader, sam, sam_profile)
         request = flow.PurchaseRequest(
             amount_fen,
             made_at,
@@ -179,6 +181,7 @@ def recover(
     reader: ReaderText = "",
     sam_reader: SamReaderText = "",
     sam: SamText = "",
+    sam_profile: SamProfileText = "",
     profile: ProfileText = "",
     key_store: KeyStoreText = "",
     pkcs11_module: ModuleFile = None,
@@ -202,7 +205,7 @@ def recover(
     with Desk(context.obj, trace, trace_full=trace_full, wait_s=wait_s) as desk:
         counter = Counter(desk, reader, profile, journal)
         if sam or sam_reader:
-            counter.take_sam(sam_reader, sam)
+            counter.take_sam(sam_reader, sam, sam_profile)
         if key_store or has_keys(counter.terms):
             counter.take_issuer(StoreAt(key_store, pkcs11_module, passphrase_file), None)
         pin = counter.pin(pin_file) if pin_file is not None or counter.terms.pin is not None else None

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from campus_node.cli.card_desk import reader_named
+from campus_node.keys.hierarchy import derive, group_factor
 from campus_node.purse import mac
 from campus_node.purse.algorithm import Algorithm, tac
 from campus_node.purse.commands import TransactionType
@@ -202,6 +203,58 @@ def test_a_wrong_pin_costs_a_try_and_is_shown_to_nobody(desk: Desk) -> None:
 def test_every_shipped_card_is_loaded_and_spent(desk: Desk, profile: str) -> None:
     desk.load(500, profile)
     assert desk.campus(*PURCHASE, 500, "--reader", desk.card(profile), "--json").json["balance_fen"] == 0
+
+
+def test_a_card_of_another_maker_is_driven_by_its_profile(desk: Desk) -> None:
+    text = (PROFILES / "card-3des.toml").read_text(encoding="utf-8")
+    text = text.replace('aid = "A00000000386980701"', 'aid = "D15600000543415253"')
+    text = text.replace("index = 1\n", "index = 7\n").replace("pin_before_ep_load = true", "")
+    foreign = desk.directory / "foreign.toml"
+    foreign.write_text(text, encoding="utf-8")
+    reader = f"soft:{foreign},state={desk.directory / 'foreign'}"
+    assert desk.campus("card", "load", "--reader", reader, "--amount-fen", 300).code == 0
+    paid = desk.campus(*PURCHASE, 100, "--reader", reader, "--profile", foreign, "--json")
+    assert (paid.code, paid.json["balance_fen"], paid.json["checked"]) == (0, 200, True), paid.err
+    wrong = desk.campus(*PURCHASE, 100, "--reader", reader, "--profile", "card-3des", "--json")
+    assert (wrong.code, wrong.json["error"]["name"]) == (1, "NotFoundInCard"), "it has another application"
+
+
+@pytest.mark.parametrize("order", ["card_first", "bank_first"])
+def test_a_psam_with_a_group_level_key_gets_the_issuers_factor_too(desk: Desk, order: str) -> None:
+    desk.load(300, "card-3des")
+    root = bytes.fromhex("00112233445566778899AABBCCDDEEFF")  # of the shipped profiles
+    group_key = derive(Algorithm.TDES, root, group_factor(bytes.fromhex("43554341")))
+    profile = desk.directory / "group.toml"
+    profile.write_text(f'''
+kind = "psam"
+test_keys = true
+atr = "3B6900000073C84013009000"
+serial = "00000000000000000009"
+version = "05"
+type = "01"
+fci = "0000"
+terminal_id = "998877665544"
+factor_order = "{order}"
+[[application]]
+name = "4355434100000001"
+[[application.key]]
+usage = "purchase"
+version = 1
+algorithm = "3des"
+levels = 2
+value = "{group_key.hex().upper()}"
+[[key]]
+usage = "maintenance"
+index = 1
+version = 1
+algorithm = "3des"
+value = "E0E0E0E0E0E0E0E01122334455667788"
+''', encoding="utf-8")  # fmt: skip
+    paid = desk.campus(
+        "card", "purchase", "--reader", desk.card("card-3des"), "--sam", f"soft:{profile}",
+        "--amount-fen", 100, "--json",
+    )  # fmt: skip
+    assert (paid.code, paid.json["checked"], paid.json["terminal_id"]) == (0, True, "998877665544"), paid.err
 
 
 def test_a_psam_tells_its_numbers_and_whom_it_admits(desk: Desk) -> None:
