@@ -15,12 +15,12 @@ from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import Purse, get_balance, parse_balance, read_record
 from campus_node.purse.files import LOG_BYTES, LOG_SFI, LogRecord
-from campus_node.purse.journal_entries import Movement, State, decode
+from campus_node.purse.journal_entries import Movement, State, decode, purchase_record
 from campus_node.purse.movement_log import MovementLog
 from campus_node.purse.presenting import CardLayout, present
 from campus_node.purse.psam import Psam
 from campus_node.purse.sam_session import SamSession
-from campus_node.purse.verification import PurchaseRecord, verify_record
+from campus_node.purse.verification import verify_record
 from campus_node.terminal.journal import Journal
 from federation.clock import Clock
 
@@ -189,7 +189,7 @@ class Till:
         if newest is None or (newest.seq, newest.made_at) != (counters[-1] + 1, done[-1].made_at):
             raise BenchBroken("the card's newest record is not the journal's")
         for movement in done:
-            verify_record(_record_of(movement), *keys)
+            verify_record(purchase_record(movement), *keys)
 
     def _movements(self) -> Iterator[Movement]:
         for entry in self._journal.entries():
@@ -199,20 +199,3 @@ class Till:
     def _balance_fen(self) -> int:
         present(self._card, self._layout)
         return parse_balance(demand(self._card, get_balance(Purse.EP)))
-
-
-def _record_of(movement: Movement) -> PurchaseRecord:
-    return PurchaseRecord(
-        asn=movement.asn,
-        transaction_type=movement.transaction_type,
-        amount_fen=movement.amount_fen,
-        offline_seq=movement.card_seq,
-        card_random=movement.card_random,
-        key_version=movement.key_version,
-        algorithm_byte=movement.algorithm_byte,
-        terminal_id=movement.terminal_id,
-        terminal_seq=movement.terminal_seq,
-        made_at=movement.made_at,
-        mac2=movement.mac2 or b"",
-        tac=movement.tac or b"",
-    )

@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Final
 
 from campus_node.purse.commands import Purse, TransactionType
+from campus_node.purse.verification import PurchaseRecord
 from campus_node.wording import Sentence
 from federation.errors import Unreadable
 
@@ -235,6 +236,30 @@ def decode(record: bytes) -> Movement | None:
         hotlist_version=fields[23],
         recorded_at_unix_ms=fields[24],
         opened_seq=fields[25],
+    )
+
+
+def purchase_record(movement: Movement) -> PurchaseRecord:
+    """Return what the issuer checks of a purchase, compound purchase or cash withdrawal, whatever its state.
+
+    Raises:
+        ValueError: it has no MAC2 or no TAC: there is nothing to check.
+    """
+    if movement.mac2 is None or movement.tac is None:
+        raise ValueError("the card's proof is not known")
+    return PurchaseRecord(
+        asn=movement.asn,
+        transaction_type=movement.transaction_type,
+        amount_fen=movement.amount_fen,
+        offline_seq=movement.card_seq,
+        card_random=movement.card_random,
+        key_version=movement.key_version,
+        algorithm_byte=movement.algorithm_byte,
+        terminal_id=movement.terminal_id,
+        terminal_seq=movement.terminal_seq,
+        made_at=movement.made_at,
+        mac2=movement.mac2,
+        tac=movement.tac,
     )
 
 

@@ -1,4 +1,4 @@
-"""A load (圈存), account to purse, as a state machine (B2.1, B6).
+"""A load (圈存), account to purse, as a state machine (B2.1).
 
 The issuer debits the account when it approves, so the journal has its entry before the issuer is asked; and
 another one before the card is told. An error that is raised means: nothing moved. An `Outcome` says what is

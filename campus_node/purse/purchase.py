@@ -1,4 +1,4 @@
-"""A purchase, plain, from the deposit, compound (复合消费) or as cash, as a state machine (B2.1, B2.2, B6).
+"""A purchase, plain, from the deposit, compound (复合消费) or as cash, as a state machine (B2.1, B6).
 
 An error that is raised means: nothing was charged, begin again. Once the journal has its entry, and the card
 may be charged, an `Outcome` comes back instead, and says no more than is known. The table of steps is in

@@ -1,4 +1,4 @@
-"""What became of a movement whose answer was lost: the same card is asked (A22, B6).
+"""What became of a movement whose answer was lost: the same card is asked (B2.1).
 
 The card is reset and its serial number compared; GET TRANSACTION PROVE says whether it happened; without a
 proof its balance and a fresh INIT say whether it did not. A load or unload without proof is decided by its

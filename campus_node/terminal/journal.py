@@ -1,4 +1,4 @@
-"""The terminal's journal: what it did, in a ring in one file, durable when `append` returns (A22, B6).
+"""The terminal's journal: what it did, in a ring in one file, durable when `append` returns (A15, B2.1).
 
 A power cut at any byte of any write leaves every record whose `append` had returned, and never half of
 another. A record is overwritten only when its campus has it, backed up; when there is no room left the

@@ -13,14 +13,14 @@ from campus_node.purse.algorithm import Algorithm, check_value, session_key, ses
 from campus_node.purse.channel import CardChannel, Reader
 from campus_node.purse.commands import Purse, TransactionType
 from campus_node.purse.issuer import Issuer
-from campus_node.purse.journal_entries import Movement, decode
+from campus_node.purse.journal_entries import Movement, decode, purchase_record
 from campus_node.purse.load_book import LoadBook
 from campus_node.purse.movement_log import MovementLog, Recorded
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, Pin
 from campus_node.purse.psam import Psam
 from campus_node.purse.sam_session import SamSession
-from campus_node.purse.verification import PurchaseRecord, verify_record
+from campus_node.purse.verification import verify_record
 from campus_node.terminal.journal import Journal, new_content
 from federation.clock import Clock, VirtualClock
 from hil_rig.torn_storage import TornStorage
@@ -240,8 +240,6 @@ class Till:
     def verify(self, movement: Movement) -> None:
         """Check what the issuer checks of a movement that is done, with the card's own keys."""
         if not movement.online:
-            assert movement.mac2 is not None
-            assert movement.tac is not None
             verify_record(
                 purchase_record(movement),
                 self.keys.of(Usage.PURCHASE, movement),
@@ -269,22 +267,3 @@ class Till:
         self.log = MovementLog(self.journal, self.clock)
         self.sam_place.lay(self.psam)
         self.sam = SamSession(Psam(HookedChannel(self.sam_place.channel(), self.sam_hook, self.sam_seen)))
-
-
-def purchase_record(movement: Movement) -> PurchaseRecord:
-    assert movement.mac2 is not None
-    assert movement.tac is not None
-    return PurchaseRecord(
-        asn=movement.asn,
-        transaction_type=movement.transaction_type,
-        amount_fen=movement.amount_fen,
-        offline_seq=movement.card_seq,
-        card_random=movement.card_random,
-        key_version=movement.key_version,
-        algorithm_byte=movement.algorithm_byte,
-        terminal_id=movement.terminal_id,
-        terminal_seq=movement.terminal_seq,
-        made_at=movement.made_at,
-        mac2=movement.mac2,
-        tac=movement.tac,
-    )
