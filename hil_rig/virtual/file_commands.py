@@ -19,6 +19,8 @@ PUBLIC_FILE: Final = 0x0015
 PLAIN_CLA: Final = 0x00
 
 FCI_PUBLIC_MAX: Final = 80
+PAYMENT_DIRECTORY_P2: Final = 1 << 3 | 0b100  # the SFI that the MF's FCI tells
+APPLICATION_LABEL: Final = b"EP"
 BY_RECORD_ID: Final = 0b000
 BY_RECORD_NUMBER: Final = 0b100
 
@@ -101,6 +103,8 @@ class FileCommands:
 
     def read_record(self, request: Request) -> bytes:
         """`00 B2 number (SFI<<3)|4 Le`, or by record id with (SFI<<3)|0; record 1 of a log is the newest."""
+        if self._chip.directory.number == 0 and request.p2 == PAYMENT_DIRECTORY_P2:
+            return self._payment_directory(request.p1)
         directory, file = self._record_file(request)
         self._demand(directory, file.read)
         return self._chip.files.slots[self.record(directory, file, request)]
@@ -153,6 +157,16 @@ class FileCommands:
         else:
             raise status.Ended(status.WRONG_PARAMETERS)
         raise status.Ended(status.NO_RECORD)
+
+    def _payment_directory(self, number: int) -> bytes:
+        """Return an entry of the MF's payment directory, which the chip makes from its applications."""
+        found = [
+            each for each in self._chip.files.directories.values() if each.number and each.life is Life.ACTIVE
+        ]
+        if not 1 <= number <= len(found):
+            raise status.Ended(status.NO_RECORD)
+        names = b"\x4f" + _counted(found[number - 1].name) + b"\x50" + _counted(APPLICATION_LABEL)
+        return b"\x70" + _counted(b"\x61" + _counted(names))
 
     def _fci(self, directory: Directory) -> bytes:
         public = self._chip.files.slots.get(binary_slot(directory, PUBLIC_FILE))
