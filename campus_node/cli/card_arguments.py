@@ -89,7 +89,7 @@ PinFile = Annotated[
     typer.Option("--pin-file", metavar="FILE", help="The PIN on the first line; else it is asked for."),
 ]
 WaitS = Annotated[
-    int, typer.Option("--wait-s", metavar="S", min=1, max=600, help="How long to wait for a card.")
+    int, typer.Option("--wait-s", metavar="S", min=0, max=600, help="How long to wait for a card.")
 ]
 
 

@@ -130,6 +130,7 @@ LAYOUTS: Final[dict[tuple[int, int, int | None], Layout]] = {
         (Field(Sentence("card serial"), 8, Form.SERIAL), Field(Sentence("further factors"), 0))
     ),
     (0x80, 0xFA, None): _WRAPPED,
+    (0x80, 0xCA, None): Layout((), (_BYTES,)),  # which keys there are, never their values
 }
 HIDDEN: Final = _WRAPPED
 

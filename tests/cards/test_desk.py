@@ -104,7 +104,7 @@ def test_the_psam_in_this_process_counts_on_so_that_no_number_is_used_twice(desk
 def test_a_purchase_that_was_charged_and_torn_is_grey_then_done_and_charged_once(desk: Desk) -> None:
     desk.load(1000)
     torn = desk.card(more=",tear-after=3")  # SELECT, INIT, DEBIT: charged, and nobody hears it
-    grey = desk.campus(*PURCHASE, 400, "--reader", torn, "--wait-s", 1, "--json")
+    grey = desk.campus(*PURCHASE, 400, "--reader", torn, "--wait-s", 0, "--json")
     assert (grey.code, grey.json["state"], grey.json["balance_fen"]) == (1, "grey", None)
     assert "present the same card" in grey.err
 
@@ -123,7 +123,7 @@ def test_a_purchase_that_was_charged_and_torn_is_grey_then_done_and_charged_once
 def test_a_purchase_that_was_torn_before_it_was_charged_is_void_after_recovery(desk: Desk) -> None:
     desk.load(1000)
     torn = desk.card(more=",tear-before=3")
-    assert desk.campus(*PURCHASE, 400, "--reader", torn, "--wait-s", 1, "--json").json["state"] == "grey"
+    assert desk.campus(*PURCHASE, 400, "--reader", torn, "--wait-s", 0, "--json").json["state"] == "grey"
     recovered = desk.campus("card", "recover", "--reader", desk.card(), "--sam", "soft:psam", "--json")
     assert recovered.code == 0, "nothing is grey any more"
     assert [each["state"] for each in recovered.json["recovered"]] == ["void"]
@@ -141,7 +141,7 @@ def test_a_card_that_comes_back_at_once_is_settled_by_the_same_command(
 
 def test_another_card_does_not_settle_a_grey_purchase(desk: Desk) -> None:
     desk.load(1000)
-    assert desk.campus(*PURCHASE, 1, "--reader", desk.card(more=",tear-after=3"), "--wait-s", 1).code == 1
+    assert desk.campus(*PURCHASE, 1, "--reader", desk.card(more=",tear-after=3"), "--wait-s", 0).code == 1
     other = desk.campus("card", "recover", "--reader", desk.card("card-3des"), "--json")
     assert other.json["recovered"] == []
     assert desk.campus("card", "recover", "--reader", desk.card(), "--json").json["grey"] == 0
@@ -152,7 +152,7 @@ def test_a_torn_load_is_decided_by_the_card_and_its_issuer(
     desk: Desk, tear: str, state: str, balance_fen: int
 ) -> None:
     torn = desk.card(more=f",tear-{tear}=4")  # SELECT, VERIFY, INIT, CREDIT
-    said = desk.campus("card", "load", "--reader", torn, "--amount-fen", 700, "--wait-s", 1, "--json")
+    said = desk.campus("card", "load", "--reader", torn, "--amount-fen", 700, "--wait-s", 0, "--json")
     assert (said.code, said.json["state"]) == (1, "grey")
     recovered = desk.campus("card", "recover", "--reader", desk.card(), "--json")
     assert [each["state"] for each in recovered.json["recovered"]] == [state]
@@ -268,7 +268,7 @@ def test_a_psam_tells_its_numbers_and_whom_it_admits(desk: Desk) -> None:
 def test_the_outcome_is_told_in_chinese(desk: Desk) -> None:
     desk.load(500)
     said = desk.campus(
-        *PURCHASE, 5, "--reader", desk.card(more=",tear-after=3"), "--wait-s", 1, "--lang", "zh"
+        *PURCHASE, 5, "--reader", desk.card(more=",tear-after=3"), "--wait-s", 0, "--lang", "zh"
     )
     assert "状态未知: 请放上同一张卡。" in said.err
     assert "灰记录: 钱包消费, 0.05 元。" in said.out

@@ -22,13 +22,13 @@ class Maker:
     def make_card(self, profile: str, more: str = "") -> Said:
         return self._desk.campus(
             "card", "personalise", "--reader", self.card + more, *self.store,
-            "--profile", self.profile(profile), "--json", "--wait-s", 1,
+            "--profile", self.profile(profile), "--json", "--wait-s", 0,
         )  # fmt: skip
 
     def make_psam(self, more: str = "") -> Said:
         return self._desk.campus(
             "psam", "personalise", "--reader", self.psam + more, *self.store,
-            "--profile", self.profile("psam"), "--json", "--wait-s", 1,
+            "--profile", self.profile("psam"), "--json", "--wait-s", 0,
         )  # fmt: skip
 
 

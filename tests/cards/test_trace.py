@@ -2,12 +2,15 @@
 
 import re
 import stat
+import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from campus_node.cli.language import Language
 from campus_node.keys.sealed_file import SealedFile
@@ -24,6 +27,7 @@ from hil_rig.virtual.in_process import VirtualReader
 from hil_rig.virtual.profile import load_card_profile, load_psam_profile
 from hil_rig.virtual.psam import VirtualPsam
 from tests.cards.conftest import PASSPHRASE, PROFILES, TRANSPORT_KEY, Desk
+from tests.soak import size
 
 AID = bytes.fromhex("A00000000386980701")
 PIN = "314159265358"  # long enough that it is nowhere by chance
@@ -218,3 +222,35 @@ def test_a_damaged_trace_is_refused_with_its_line(
     path.write_text(damage(text))
     with pytest.raises(Misconfigured, match=told):
         read_trace(path)
+
+
+HEADERS = st.tuples(
+    st.sampled_from([0x00, 0x04, 0x80, 0x84, 0x0C, 0xFF]),
+    st.sampled_from([0x20, 0x24, 0x50, 0x54, 0x5A, 0x70, 0x72, 0x82, 0x84, 0x88, 0xA4, 0xB0, 0xB2, 0xC0, 0xD4,
+                     0xD6, 0xDC, 0xE0, 0xFA, 0x1A, 0x33]),
+    st.integers(0, 255),
+    st.integers(0, 255),
+)  # fmt: skip
+
+
+@settings(max_examples=size(150, 3000), deadline=None)
+@given(st.lists(st.tuples(HEADERS, st.binary(max_size=40)), min_size=1, max_size=8))
+def test_whatever_is_sent_the_trace_reads_back_and_hides_what_it_must(
+    sent: list[tuple[tuple[int, int, int, int], bytes]],
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "trace"
+        crossed = []
+        with Trace(path, VirtualClock(), Language.CHINESE.say) as trace:
+            inner = VirtualReader(VirtualCard(load_card_profile("card-3des"))).channel()
+            channel = trace.channel(inner, "card")
+            for header, body in sent:
+                command = bytes(header) + body
+                crossed.append((command, channel.transmit(command)))
+        for each, (command, answer) in zip(read_trace(path), crossed, strict=True):
+            assert each.command.differs_from(command) is None
+            assert each.answer is not None
+            assert each.answer.differs_from(answer) is None
+            secure = command[0] & 0x0F == 0x04 and command[1] not in {0xB0, 0xB2}
+            if command[1] in {0x20, 0x24, 0xD4, 0xFA, 0x82, 0x88} or secure:
+                assert each.command.hidden == frozenset(range(5, len(command)) if len(command) > 5 else ())
