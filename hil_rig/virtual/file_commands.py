@@ -160,9 +160,8 @@ class FileCommands:
 
     def _payment_directory(self, number: int) -> bytes:
         """Return an entry of the MF's payment directory, which the chip makes from its applications."""
-        found = [
-            each for each in self._chip.files.directories.values() if each.number and each.life is Life.ACTIVE
-        ]
+        numbered = sorted(self._chip.files.directories.items())
+        found = [each for place, each in numbered if place and each.life is Life.ACTIVE]
         if not 1 <= number <= len(found):
             raise status.Ended(status.NO_RECORD)
         names = b"\x4f" + _counted(found[number - 1].name) + b"\x50" + _counted(APPLICATION_LABEL)

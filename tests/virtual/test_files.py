@@ -71,9 +71,9 @@ def test_a_file_is_selected_by_its_id_and_read_without_a_short_one() -> None:
     assert ask(made, "00 B0 00 01 02") == "6985", "none is selected"
     tell(made, "00 A4 00 00 02 0006")
     assert ask(made, "00 B0 00 01 02") == "0203" + "9000"
-    assert statuses(made, ["00 B0 00 04 01", "00 D6 00 03 02 AABB", "00 D6 00 04 01 AA", "00 D6 00 02 02 AABB"]) == [
-        "6B00", "6A84", "6B00", "9000",
-    ]  # fmt: skip
+    beyond = ["00 B0 00 04 01", "00 D6 00 04 01 AA", "00 D6 00 03 02 AABB"]
+    assert statuses(made, beyond) == ["6B00", "6B00", "6A84"]
+    tell(made, "00 D6 00 02 02 AABB")
     assert ask(made, "00 B0 86 00 00") == "0102AABB" + "9000"
 
 
