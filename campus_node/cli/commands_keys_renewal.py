@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from campus_node.cli.card_arguments import ReaderText, TraceFile
+from campus_node.cli import commands_keys_upgrade
 from campus_node.cli.commands_ceremony import parse_hex
 from campus_node.cli.key_options import (
     NEW_STORE_SECRET,
@@ -19,6 +19,7 @@ from campus_node.cli.key_options import (
     language_of,
     opened_store,
     passphrases,
+    rotation_book,
     told,
 )
 from campus_node.cli.register import command
@@ -27,9 +28,8 @@ from campus_node.cli.secrets_typed import PassphraseDescriptors, PassphraseFiles
 from campus_node.wording import Sentence
 
 if TYPE_CHECKING:
-    from campus_node.keys.rotation import RotationBook
+    pass
 
-BOOK_FILE: Final = "rotation.sqlite"
 BookDirectory = Annotated[
     Path,
     typer.Option("--book", metavar="DIR", envvar="CAMPUS_KEY_STORE", help="Where rotation.sqlite lies."),
@@ -55,13 +55,7 @@ def add_to(sub: typer.Typer) -> None:
         "campus keys remove campus/4355434100000001/load/1/3des --check-value 1A2B3C -k keys",
     )
     command(sub, "passphrase", passphrase, "campus keys passphrase -k keys")
-    command(
-        sub,
-        "upgrade",
-        upgrade,
-        "campus keys upgrade --reader R --profile new-keys.toml -k keys",
-        "campus keys upgrade --reader R --profile new-keys.toml --keep-old -k keys",
-    )
+    commands_keys_upgrade.add_to(sub)
     command(
         sub,
         "progress",
@@ -211,68 +205,6 @@ def passphrase(
     )
 
 
-def upgrade(
-    context: typer.Context,
-    profile: Annotated[
-        str,
-        typer.Option("--profile", metavar="FILE", help="A card's profile; its keys are those to come to."),
-    ],
-    place: Place,
-    reader: ReaderText = "",
-    keep_old: Annotated[
-        bool, typer.Option("--keep-old", help="Write the new keys and leave the old ones beside them.")
-    ] = False,
-    book: Annotated[
-        Path | None,
-        typer.Option(
-            "--book", metavar="DIR", help="Where rotation.sqlite lies; else the key store's directory."
-        ),
-    ] = None,
-    module: Module = None,
-    files: PassphraseFiles = None,
-    descriptors: PassphraseDescriptors = None,
-    trace: TraceFile = None,
-) -> Report:
-    """Bring a card to its new keys: write them, delete the old ones, and note it. If torn: repeat."""
-    from campus_node.cli.card_arguments import SOFT
-    from campus_node.cli.card_desk import Desk
-    from campus_node.cli.card_terms import profile_path
-    from campus_node.keys.opening import is_token
-    from campus_node.keys.operations import KeyOperations
-    from campus_node.keys.rotation import upgrade_card
-    from campus_node.purse.apdu import demand
-    from campus_node.purse.commands import read_binary, select_name
-    from campus_node.purse.files import PUBLIC_BYTES, PUBLIC_SFI, PublicFile
-    from campus_node.purse.key_writing import key_list
-    from campus_node.purse.profile import read_card_profile
-    from federation.clock import SystemClock
-    from federation.errors import Misconfigured
-
-    if book is None and is_token(place):
-        raise Misconfigured(Sentence("where is the book of a store on a token? give --book DIR"))
-    noted = _book(book or Path(place))
-    target = read_card_profile(profile_path(profile), allow_test_keys=reader.startswith(SOFT))
-    store = opened_store(context, place, module, files, descriptors)
-    with Desk(context.obj, trace) as desk:
-        channel = desk.channel(reader, "--reader", "card")
-        demand(channel, select_name(target.aid))
-        public = PublicFile.parse(demand(channel, read_binary(PUBLIC_SFI, 0, PUBLIC_BYTES)))
-        if public.issuer != store.issuer:
-            raise Misconfigured(
-                Sentence("this card is of issuer {issuer}", issuer=public.issuer.hex().upper())
-            )
-        operations = KeyOperations(store)
-        commands = upgrade_card(
-            channel, public.asn, target.keys, operations, store.issuer, delete=not keep_old
-        )
-        noted.note(public.asn, key_list(channel), SystemClock())
-    asn = public.asn.hex().upper()
-    return Report(
-        {"asn": asn, "commands": commands},
-        [Sentence("{asn} has its new keys; commands sent: {count}.", asn=asn, count=commands)],
-    )
-
-
 def progress(
     book: BookDirectory,
     first: FirstAsn = "00" * 10,
@@ -288,7 +220,7 @@ def progress(
     known = {each.value for each in Usage}
     if usage not in known:
         raise Misconfigured(_no_usage(known))
-    seen = _book(book)
+    seen = rotation_book(book)
     rows = seen.progress(_asn(first), _asn(last), Usage(usage))
     total = sum(row.cards for row in rows)
     content = {
@@ -319,7 +251,7 @@ def minimum(
     from campus_node.keys.hierarchy import algorithm_named, algorithm_word
     from campus_node.keys.rotation import KeyMinimum
 
-    seen = _book(book)
+    seen = rotation_book(book)
     if first or last:
         seen.set_minimum(KeyMinimum(_asn(first), _asn(last), version, algorithm_named(algorithm.value)))
     ranges = [
@@ -337,15 +269,6 @@ def minimum(
         Sentence("No range has a minimum: every version in a card is admitted."),
     )
     return Report({"minimums": ranges}, [table])
-
-
-def _book(directory: Path) -> "RotationBook":
-    from campus_node.keys.rotation import RotationBook
-    from federation.errors import NotFound
-
-    if not directory.is_dir():
-        raise NotFound(Sentence("there is no directory {path}", path=directory))
-    return RotationBook(directory / BOOK_FILE)
 
 
 def _asn(text: str) -> bytes:

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from campus_node.cli.language import Language
     from campus_node.cli.secrets_typed import Passphrases
     from campus_node.keys.key_set import CampusKeys
+    from campus_node.keys.rotation import RotationBook
     from campus_node.keys.store import KeyEntry
 
+BOOK_FILE: Final = "rotation.sqlite"
 STORE_SECRET: Final = Sentence("Passphrase of the key store, or PIN of the token")
 NEW_STORE_SECRET: Final = Sentence("New passphrase of the key store, or PIN of the token")
 Place = Annotated[
@@ -115,3 +117,13 @@ def key_table(entries: "list[KeyEntry]") -> Table:
     ]
     columns = columns_of("key", "check value", "use", "kept", "since, UTC", spare={"since, UTC", "kept"})
     return Table(columns, rows)
+
+
+def rotation_book(directory: Path) -> "RotationBook":
+    """Open the book of what cards were seen with; raise NotFound where there is no such directory."""
+    from campus_node.keys.rotation import RotationBook
+    from federation.errors import NotFound
+
+    if not directory.is_dir():
+        raise NotFound(Sentence("there is no directory {path}", path=directory))
+    return RotationBook(directory / BOOK_FILE)

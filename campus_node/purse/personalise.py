@@ -6,7 +6,6 @@ activation, and last the key of the master file over the maker's transport key: 
 finished (B2.3).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
@@ -26,13 +25,10 @@ from campus_node.purse.commands import (
     select_name,
     update_binary,
 )
+from campus_node.purse.create_file import application_descriptor, card_files
 from campus_node.purse.errors import CardRefused
 from campus_node.purse.files import (
-    HOLDER_BYTES,
     HOLDER_SFI,
-    LOG_BYTES,
-    LOG_RECORDS_MIN,
-    LOG_SFI,
     PUBLIC_BYTES,
     PUBLIC_SFI,
     PublicFile,
@@ -43,6 +39,7 @@ from campus_node.purse.key_writing import (
     SW_DONE,
     SW_WRONG_STATE,
     TYPE_PIN,
+    delete_key_command,
     end_of,
     is_there,
     key_list,
@@ -51,7 +48,7 @@ from campus_node.purse.key_writing import (
     write_key,
     write_pin,
 )
-from campus_node.purse.profile import CardProfile, ProfileFile, ProfileKey, PsamProfile, SamApplication
+from campus_node.purse.profile import CardProfile, ProfileKey, PsamProfile, SamApplication
 from campus_node.purse.psam import Psam
 from campus_node.purse.secure_messaging import send
 from campus_node.wording import Sentence
@@ -59,8 +56,6 @@ from federation.errors import Refused
 
 _CARD_APPLICATION: Final = 0x3F01
 _PSAM_APPLICATIONS: Final = range(0xDF01, 0xDF41)
-_FREE, _MAINTENANCE, _NEVER = 0x00, 0x03, 0xFF
-_WRITE: Final = {"free": _FREE, "maintenance": _MAINTENANCE, "never": _NEVER}
 _TYPE_MAINTENANCE: Final = 0x01
 
 
@@ -95,12 +90,18 @@ class Personaliser:
     Args:
         store: the campus's keys, the transport key of the blank ones among them.
         issuer: 8 bytes.
-        transport: the maker's key in blank cards and PSAMs.
+        transport: the maker's key in blank cards and PSAMs, of a version that no maintenance key of the
+            campus has; None where only finished ones are renewed.
         transport_diversified: whether the maker diversifies it by the serial number.
     """
 
     def __init__(
-        self, store: KeyStore, issuer: bytes, transport: KeyName, *, transport_diversified: bool = False
+        self,
+        store: KeyStore,
+        issuer: bytes,
+        transport: KeyName | None,
+        *,
+        transport_diversified: bool = False,
     ) -> None:
         self._store = store
         self._issuer = issuer
@@ -110,6 +111,8 @@ class Personaliser:
     def make_card(self, channel: CardChannel, profile: CardProfile) -> Personalised:
         """Personalise a blank card, or go on with one that was torn meanwhile.
 
+        A complete one gets the master file's maintenance key of the profile, where it has an older one.
+
         Raises:
             NotOurs: another card's profile, or a card that is complete with other keys.
             KeyUnknown: the store lacks a key that the profile names; nothing was written then.
@@ -118,24 +121,34 @@ class Personaliser:
         final = _only_maintenance(profile.mf_keys)
         keys = self._named([(self._issuer, key) for key in (*profile.keys, final)])
         channel.power_on()
-        if not self._begin(channel, final, profile.asn):
+        outer, index = self._in_force(channel, final, profile.asn)
+        if outer.name == self._name_of(final):
             self._compare_asn(channel, profile)
             return Personalised(profile.asn, Outcome.WAS_COMPLETE, keys)
-        outer = self._outer(profile.asn)
         if not select(channel, profile.aid):
-            _create(channel, _CARD_APPLICATION, _application(profile.options, 0, profile.aid), outer)
+            _create(
+                channel, _CARD_APPLICATION, application_descriptor(profile.options, 0, profile.aid), outer
+            )
             demand(channel, select_name(profile.aid))
         if not _is_active(channel, profile):
+            _require_same(
+                profile.asn, exchange(channel, read_binary(PUBLIC_SFI, 0, PUBLIC_BYTES)).data[10:20]
+            )
             self._fill_application(channel, profile, outer)
         self._compare_asn(channel, profile)
         demand(channel, select_file(MASTER_FILE))
-        self._write(channel, final, profile.asn, outer)
+        self._write(channel, replace(final, index=index), profile.asn, outer)
         return Personalised(profile.asn, Outcome.MADE, keys)
 
-    def make_psam(self, channel: CardChannel, profile: PsamProfile) -> Personalised:
+    def make_psam(
+        self, channel: CardChannel, profile: PsamProfile, *, delete_old: bool = False
+    ) -> Personalised:
         """Personalise a blank PSAM, or go on with one that was torn meanwhile; see `make_card`.
 
         A complete one gets what the profile has more than it: a new issuer, a new version of a key.
+
+        Args:
+            delete_old: also delete the keys that the profile does not name any more.
         """
         final = _only_maintenance(profile.keys)
         wanted = [(each.issuer, key) for each in profile.applications for key in each.keys]
@@ -143,33 +156,40 @@ class Personaliser:
         for _, key in wanted:
             _require_safe(key)
         channel.power_on()
-        complete = not self._begin(channel, final, profile.serial)
-        if complete:
-            self._compare_serial(channel, profile)
-            outer = self._inner(final, profile.serial)
-        else:
-            outer = self._outer(profile.serial)
+        outer, _ = self._in_force(channel, final, profile.serial)
+        complete = outer.name == self._name_of(final)
+        _require_same(profile.serial, Psam(channel).serial().serial)
+        if outer.name == self._transport:
             send(channel, update_binary(PUBLIC_SFI, 0, profile.serial_file), outer)
             send(channel, update_binary(HOLDER_SFI, 0, profile.terminal_id), outer)
-        written = [self._fill_psam(channel, profile, each, outer) for each in profile.applications]
+        written = [
+            self._fill_psam(channel, profile, each, outer, delete_old) for each in profile.applications
+        ]
         demand(channel, select_file(MASTER_FILE))
         if not complete:
             self._write(channel, final, profile.serial, outer)
         outcome = Outcome.WAS_COMPLETE if complete and not any(written) else Outcome.MADE
         return Personalised(profile.serial, outcome, keys)
 
-    def _begin(self, channel: CardChannel, final: ProfileKey, serial: bytes) -> bool:
-        """Tell whether the last step is still to be done; refuse what is neither blank nor begun by us."""
-        self._store.check_value(self._transport)
+    def _in_force(
+        self, channel: CardChannel, final: ProfileKey, serial: bytes
+    ) -> tuple[StoredMessagingKey, int]:
+        """Return the master file's maintenance key and its index; refuse what is neither blank nor ours."""
         demand(channel, select_file(MASTER_FILE))
-        in_force = [row for row in key_list(channel) if row.type == _TYPE_MAINTENANCE]
-        if is_there(row_of(final), in_force, any_index=True):
-            return False
-        if len(in_force) != 1 or in_force[0].algorithm is not self._transport.algorithm:
-            raise NotOurs(
-                Sentence("{serial}: this is no blank card or PSAM of ours", serial=serial.hex().upper())
-            )
-        return True
+        rows = [row for row in key_list(channel) if row.type == _TYPE_MAINTENANCE]
+        if rows:
+            lowest = min(rows, key=lambda row: row.index)
+            version, algorithm = lowest.version, lowest.algorithm
+            ours = campus_key(final.usage, version, algorithm, self._issuer)
+            if any(entry.name == ours for entry in self._store.entries()):
+                return StoredMessagingKey(self._store, ours, end_of(serial)), lowest.index
+            blank = self._transport
+            if blank is not None and (blank.version, blank.algorithm) == (version, algorithm):
+                factors = end_of(serial) if self._transport_diversified else ()
+                return StoredMessagingKey(self._store, blank, factors), lowest.index
+        raise NotOurs(
+            Sentence("{serial}: this is no blank card or PSAM of ours", serial=serial.hex().upper())
+        )
 
     def _fill_psam(
         self,
@@ -177,17 +197,22 @@ class Personaliser:
         profile: PsamProfile,
         application: SamApplication,
         outer: StoredMessagingKey,
+        delete_old: bool,
     ) -> int:
-        """Make what is missing of one application; return how many keys were written."""
+        """Make what is missing of one application; return how many keys were written or deleted."""
         options = 0x01 if profile.bank_factor_first else 0x00
-        descriptor = _application(options, profile.mac2_tries, application.issuer)
+        descriptor = application_descriptor(options, profile.mac2_tries, application.issuer)
         self._open_psam_application(channel, application.issuer, descriptor, outer)
         rows = key_list(channel)
         missing = [key for key in application.keys if not is_there(row_of(key), rows, any_index=True)]
         for key in missing:
             self._write(channel, key, profile.serial, outer, admitted=application.issuer)
         _activate(channel, outer)
-        return len(missing)
+        wanted = [row_of(key) for key in application.keys]
+        old = [row for row in rows if delete_old and not is_there(row, wanted, any_index=True)]
+        for row in old:
+            send(channel, delete_key_command(replace(row, index=0)), outer)
+        return len(missing) + len(old)
 
     def _fill_application(
         self, channel: CardChannel, profile: CardProfile, outer: StoredMessagingKey
@@ -196,7 +221,7 @@ class Personaliser:
         rows = key_list(channel)
         inner = self._inner(own, profile.asn)
         in_force = inner if is_there(row_of(own), rows) else outer
-        for file_id, descriptor in _descriptors(profile):
+        for file_id, descriptor in card_files(profile):
             _create(channel, file_id, descriptor, in_force)
         self._write_contents(channel, profile, in_force)
         for key in profile.keys:
@@ -259,24 +284,11 @@ class Personaliser:
             names.append(campus_key(key.usage, key.version, key.algorithm, owner))
         return tuple((str(name), self._store.check_value(name)) for name in names)
 
-    def _outer(self, serial: bytes) -> StoredMessagingKey:
-        factors = end_of(serial) if self._transport_diversified else ()
-        return StoredMessagingKey(self._store, self._transport, factors)
-
     def _inner(self, key: ProfileKey, serial: bytes) -> StoredMessagingKey:
-        name = campus_key(key.usage, key.version, key.algorithm, self._issuer)
-        return StoredMessagingKey(self._store, name, end_of(serial))
+        return StoredMessagingKey(self._store, self._name_of(key), end_of(serial))
 
-    def _compare_serial(self, channel: CardChannel, profile: PsamProfile) -> None:
-        found = Psam(channel).serial().serial
-        if found != profile.serial:
-            raise NotOurs(
-                Sentence(
-                    "this PSAM is {found}, the profile is of {wanted}",
-                    found=found.hex().upper(),
-                    wanted=profile.serial.hex().upper(),
-                )
-            )
+    def _name_of(self, key: ProfileKey) -> KeyName:
+        return campus_key(key.usage, key.version, key.algorithm, self._issuer)
 
     def _compare_asn(self, channel: CardChannel, profile: CardProfile) -> None:
         demand(channel, select_name(profile.aid))
@@ -303,6 +315,18 @@ def _require_safe(key: ProfileKey) -> None:
         )
 
 
+def _require_same(wanted: bytes, found: bytes) -> None:
+    """The keys of one that was begun follow from its number: another number would make it a broken one."""
+    if any(found) and found != wanted:
+        raise NotOurs(
+            Sentence(
+                "this one was begun as {found}, the profile is of {wanted}",
+                found=found.hex().upper(),
+                wanted=wanted.hex().upper(),
+            )
+        )
+
+
 def _only_maintenance(keys: tuple[ProfileKey, ...]) -> ProfileKey:
     if len(keys) != 1:
         raise NotOurs(Sentence("the profile must name one maintenance key of the master file"))
@@ -315,34 +339,6 @@ def _maintenance_first(profile: CardProfile) -> list[ProfileKey]:
     if not keys:
         raise NotOurs(Sentence("the profile must name a maintenance key of the application"))
     return keys
-
-
-def _descriptors(profile: CardProfile) -> Iterator[tuple[int, bytes]]:
-    """Yield the files of an application and their CREATE FILE descriptors (docs/cos.md)."""
-    for file_id, sfi, size in ((0x0015, PUBLIC_SFI, PUBLIC_BYTES), (0x0016, HOLDER_SFI, HOLDER_BYTES)):
-        yield file_id, _binary(sfi, _MAINTENANCE, size)
-    yield 0x0018, bytes((0x2E, LOG_SFI, _FREE, _NEVER, LOG_RECORDS_MIN, LOG_BYTES))
-    for file_id, purse in ((0x0001, profile.ed), (0x0002, profile.ep)):
-        if purse is not None:
-            limits = purse.balance_fen_max.to_bytes(4, "big") + purse.overdraft_fen.to_bytes(3, "big")
-            yield file_id, b"\x2f" + limits
-    for file in profile.files:
-        yield file.file_id, _descriptor(file)
-
-
-def _descriptor(file: ProfileFile) -> bytes:
-    if file.records:
-        size = sum(map(len, file.records))
-        return bytes((0x2C, file.sfi, _FREE, _MAINTENANCE)) + size.to_bytes(2, "big")
-    return _binary(file.sfi, _WRITE[file.write], len(file.content))
-
-
-def _binary(sfi: int, write: int, size: int) -> bytes:
-    return bytes((0x28, sfi, _FREE, write)) + size.to_bytes(2, "big")
-
-
-def _application(options: int, mac2_tries: int, name: bytes) -> bytes:
-    return bytes((0x38, options)) + mac2_tries.to_bytes(2, "big") + name
 
 
 def _create(channel: CardChannel, file_id: int, descriptor: bytes, key: StoredMessagingKey) -> bool:

@@ -26,12 +26,13 @@ from campus_node.purse.commands import (
     init_for_purchase,
     parse_balance,
     parse_tac,
+    select_file,
     select_name,
     verify_pin,
 )
 from campus_node.purse.errors import CardLeft, MacRefused
 from campus_node.purse.issuer import Issuer, LoadRequest
-from campus_node.purse.key_writing import key_list
+from campus_node.purse.key_writing import MASTER_FILE, key_list
 from campus_node.purse.load_book import LoadBook
 from campus_node.purse.personalise import NotOurs, Outcome, Personaliser
 from campus_node.purse.profile import CardProfile, PsamProfile
@@ -334,3 +335,57 @@ def test_a_card_and_a_psam_from_the_same_store_pay_each_other(
     tac_name = campus_key(Usage.TAC, version, Algorithm(algorithm), ISSUER)
     assert store.tac(tac_name, (card_factor(profile.asn),), tac) == paid.tac
     assert parse_balance(demand(card, get_balance(Purse.EP))) == 3_800
+
+
+def test_a_torn_card_is_not_finished_under_another_number(
+    card_profile: Callable[[str], CardProfile], personaliser: Personaliser, reader: VirtualReader
+) -> None:
+    profile = card_profile("card-sm4")
+    card = blank_card()
+    reader.insert(card)
+    reader.tear_after_command(40)  # some keys are there, and follow from the first number
+    with pytest.raises(CardLeft):
+        personaliser.make_card(reader.channel(), profile)
+    reader.insert(card)
+    with pytest.raises(NotOurs, match="begun as"):
+        personaliser.make_card(reader.channel(), replace(profile, asn=bytes.fromhex("00000001000000009999")))
+    assert personaliser.make_card(reader.channel(), profile).outcome is Outcome.MADE
+
+
+def test_the_master_files_key_of_a_finished_card_is_renewed_under_the_old_one(
+    card_profile: Callable[[str], CardProfile],
+    store: KeyOperations,
+    personaliser: Personaliser,
+    reader: VirtualReader,
+) -> None:
+    profile = card_profile("card-sm4")
+    reader.insert(blank_card())
+    personaliser.make_card(reader.channel(), profile)
+    newer = replace(profile, mf_keys=(replace(profile.mf_keys[0], version=2),))
+    renewing = Personaliser(store, ISSUER, None)
+    assert renewing.make_card(reader.channel(), newer).outcome is Outcome.MADE
+    assert renewing.make_card(reader.channel(), newer).outcome is Outcome.WAS_COMPLETE
+    demand(reader.channel(), select_file(MASTER_FILE))
+    assert [row.version for row in key_list(reader.channel())] == [2]
+
+
+def test_a_psams_old_keys_are_deleted_and_its_maintenance_key_is_renewed(
+    psam_profile: PsamProfile, store: KeyOperations, personaliser: Personaliser, reader: VirtualReader
+) -> None:
+    reader.insert(blank_psam())
+    personaliser.make_psam(reader.channel(), psam_profile)
+    newer = replace(
+        psam_profile,
+        keys=(replace(psam_profile.keys[0], version=2, algorithm=Algorithm.SM4),),
+        applications=tuple(
+            replace(each, keys=tuple(key for key in each.keys if key.version == 2))
+            for each in psam_profile.applications
+        ),
+    )
+    renewing = Personaliser(store, ISSUER, None)
+    assert renewing.make_psam(reader.channel(), newer, delete_old=True).outcome is Outcome.MADE
+    channel = reader.channel()
+    for issuer in (ISSUER, NEIGHBOUR):
+        demand(channel, select_name(issuer))
+        assert {row.version for row in key_list(channel)} == {2}
+    assert renewing.make_psam(reader.channel(), newer, delete_old=True).outcome is Outcome.WAS_COMPLETE
