@@ -1,6 +1,6 @@
 """Whatever is sent: no crash, a status word from the table, no key in an answer, no money without a MAC.
 
-`make test` sends some 20,000 commands, `make soak` a million. Hypothesis makes the bytes and prints the
+`make test` sends more than 20,000 commands, `make soak` a million. Hypothesis makes the bytes and prints the
 shortest sequence that fails; `make fuzz` goes where the code has not been yet.
 """
 
@@ -14,7 +14,7 @@ from tests.virtual.fuzz_checks import CHECKS, kept
 from tests.virtual.talk import octets, purse, tell, worked_card
 
 COMMANDS_EACH = size(2_500, 125_000)
-COMMANDS_AN_EXAMPLE = 30  # a careful guess; the test counts
+COMMANDS_AN_EXAMPLE = 40  # fewer than the average; the test counts
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -36,6 +36,7 @@ def test_whatever_is_sent(name: str, seed: int) -> None:
         sent += CHECKS[name](noise)
 
     run()
+    print(f"{name}: {sent} commands")
     assert sent >= COMMANDS_EACH
 
 
