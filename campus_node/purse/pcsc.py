@@ -20,6 +20,8 @@ from campus_node.wording import Sentence
 from federation.clock import Clock, SystemClock
 
 SLICE_S: Final = 0.5  # a wait comes back to Python this often, so that Ctrl-C is heard
+LOOKS: Final = 6  # how often a channel that lost its card looks for one that is back already
+LOOK_S: Final = 0.1  # between two of these looks; pcscd itself looks every 0.4 s
 
 
 def readers() -> Sequence[str]:
@@ -154,13 +156,15 @@ class PcscReader:
 class PcscChannel:
     """A channel to the card in a PC/SC reader, held for us alone. It implements `CardChannel`.
 
-    It leads nowhere before the first `power_on`.
+    It leads nowhere before the first `power_on`. Once it has lost its card, `power_on` and `reset` give the
+    service LOOKS × LOOK_S to notice one that is back already.
     """
 
     def __init__(self, reader: str) -> None:
         self._reader = reader
         self._service = Service()
         self._card: Card | None = None  # powered on by us and still there, as far as anybody knows
+        self._lost = False  # a card left; one that is back already may not have been noticed yet
 
     @property
     def reader(self) -> str:
@@ -200,17 +204,28 @@ class PcscChannel:
         self._service.close()
 
     def _start(self, what: int) -> bytes:
+        for _ in range(LOOKS if self._lost else 0):
+            try:
+                return self._start_now(what)
+            except CardLeft:
+                state = self._service.reader_state(self._reader, UNAWARE, 0)
+                self._service.reader_state(self._reader, state, LOOK_S)
+        return self._start_now(what)
+
+    def _start_now(self, what: int) -> bytes:
         try:
             if self._card is None:
                 self._card = self._service.connect(self._reader)
             self._card = self._service.reconnect(self._reader, self._card, what)
-            return self._service.atr(self._reader, self._card)
+            atr = self._service.atr(self._reader, self._card)
         except CardLeft:
             self._lose_card()
             raise
         except ReaderLost:
             self.close()
             raise
+        self._lost = False
+        return atr
 
     def _lose_card(self) -> None:
         """Forget the card that left, and raise ReaderLost if it is the reader that has left.
@@ -218,6 +233,7 @@ class PcscChannel:
         The service could be asked to power the old connection on again. But then it believes for ever that a
         card lies there, if that one leaves before the service looks.
         """
+        self._lost = True
         if self._card is not None:
             self._service.disconnect(self._card)
             self._card = None

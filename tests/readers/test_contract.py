@@ -235,6 +235,18 @@ def test_power_on_leads_a_lost_channel_to_whatever_lies_there_now(stand: Stand) 
     assert channel.transmit(COUNT) == b"\0\0\0\1\x90\0"
 
 
+def test_power_on_finds_a_card_that_is_back_at_once(stand: Stand) -> None:
+    device = Counter(3)
+    channel = card_on(stand, device)
+    for turn in range(1, 4):
+        stand.hand.tear_after_command()
+        with pytest.raises(CardLeft):
+            channel.transmit(COUNT)
+        stand.hand.insert(device)
+        assert channel.power_on() == device.atr
+        assert channel.transmit(COUNT) == (2 * turn).to_bytes(4) + b"\x90\0"
+
+
 def test_cards_exchanged_faster_than_a_reader_looks_differ_in_nothing_but_themselves(stand: Stand) -> None:
     first, second = Counter(1), Counter(2)
     channel = card_on(stand, first)
