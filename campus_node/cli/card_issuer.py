@@ -1,15 +1,14 @@
 """The issuer that a load needs: over a key store, or, for a test card, over the keys of its own profile."""
 
-import getpass
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from campus_node.cli.card_key_options import StoreAt
 from campus_node.cli.card_terms import CardTerms
+from campus_node.cli.key_options import STORE_SECRET
 from campus_node.cli.language import Language
+from campus_node.cli.secrets_typed import Passphrases
 from campus_node.cli.usage import WrongUsage
 from campus_node.keys.hierarchy import KeyName, Usage, campus_key, card_factor
 from campus_node.keys.store import Factors, KeyEntry, KeyUnknown
@@ -18,15 +17,12 @@ from campus_node.purse.channel import CardChannel
 from campus_node.purse.files import PublicFile
 from campus_node.wording import Sentence
 from federation.clock import Clock
-from federation.errors import Refused
 
 if TYPE_CHECKING:
     from campus_node.keys.store import KeyStore
     from campus_node.purse.issuer import Issuer
     from campus_node.purse.load_book import LoadBook
     from campus_node.purse.profile import CardProfile, ProfileKey
-
-_PASSPHRASE_BYTES_MAX: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +70,8 @@ def open_store(where: StoreAt, language: Language) -> "tuple[KeyStore, bytes]":
 
     if not where.place:
         raise WrongUsage(Sentence("--key-store is missing: the directory of the issuer's keys"))
-    prompt = language.say(Sentence("Passphrase of {directory}: ", directory=where.place))
-    opened = open_at(where.place, where.module, read_passphrase(where.passphrase, prompt))
+    said = Passphrases(where.passphrases, None, language).next(STORE_SECRET)
+    opened = open_at(where.place, where.module, said)
     return KeyOperations(opened), opened.issuer
 
 
@@ -183,19 +179,3 @@ def card_keys(
 def has_keys(terms: CardTerms) -> bool:
     """Tell whether the card's profile has keys, and not only their names."""
     return terms.profile is not None and any(key.value is not None for key in terms.profile.keys)
-
-
-def read_passphrase(file: Path | None, prompt: str) -> str:
-    """Return the passphrase in a file, or ask for it.
-
-    Raises:
-        Refused: neither a file nor somebody to ask.
-    """
-    if file is not None:
-        with file.open(encoding="utf-8") as opened:
-            return opened.readline(_PASSPHRASE_BYTES_MAX).rstrip("\r\n")
-    if not sys.stdin.isatty():
-        raise Refused(
-            Sentence("a passphrase is needed and nobody is there to ask: give it with --passphrase-file FILE")
-        )
-    return getpass.getpass(prompt)

@@ -6,27 +6,6 @@ from typing import Annotated
 
 import typer
 
-KeyStoreText = Annotated[
-    str,
-    typer.Option(
-        "--key-store",
-        metavar="DIR",
-        envvar="CAMPUS_KEY_STORE",
-        help="The issuer's key store: a directory, or pkcs11:LABEL.",
-    ),
-]
-ModuleFile = Annotated[
-    Path | None,
-    typer.Option("--pkcs11-module", metavar="FILE", help="The token's library, for a store on a token."),
-]
-PassphraseFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--passphrase-file",
-        metavar="FILE",
-        help="The key store's passphrase on the first line; else it is asked for.",
-    ),
-]
 ProfileToMake = Annotated[
     str, typer.Option("--profile", metavar="FILE", help="What it becomes; its keys come from the key store.")
 ]
@@ -49,9 +28,9 @@ class StoreAt:
     Args:
         place: a directory, or pkcs11:LABEL; "" = none was named.
         module: the token's library.
-        passphrase: the file with the passphrase or the token's PIN; None = ask.
+        passphrases: files with the passphrase or the token's PIN; None = ask.
     """
 
     place: str
     module: Path | None
-    passphrase: Path | None
+    passphrases: list[Path] | None

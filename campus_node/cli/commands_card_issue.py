@@ -17,16 +17,15 @@ from campus_node.cli.card_arguments import (
 from campus_node.cli.card_desk import Desk
 from campus_node.cli.card_key_options import (
     Diversified,
-    KeyStoreText,
-    ModuleFile,
-    PassphraseFile,
     ProfileToMake,
     StoreAt,
     TransportText,
 )
 from campus_node.cli.card_terms import card_terms
+from campus_node.cli.key_options import Module, Place
 from campus_node.cli.register import command
 from campus_node.cli.report import Report, Table, columns_of
+from campus_node.cli.secrets_typed import PassphraseFiles
 from campus_node.cli.usage import WrongUsage
 from campus_node.purse.channel import CardChannel
 from campus_node.wording import Sentence
@@ -56,10 +55,10 @@ def add_to(sub: typer.Typer) -> None:
 def personalise(
     context: typer.Context,
     profile: ProfileToMake,
-    key_store: KeyStoreText = "",
-    pkcs11_module: ModuleFile = None,
+    key_store: Place = "",
+    pkcs11_module: Module = None,
     reader: ReaderText = "",
-    passphrase_file: PassphraseFile = None,
+    passphrase_file: PassphraseFiles = None,
     transport: TransportText = "",
     transport_diversified: Diversified = False,
     trace: TraceFile = None,

@@ -23,9 +23,11 @@ from campus_node.cli.card_arguments import (
     parse_purse,
 )
 from campus_node.cli.card_desk import Desk, terminal_time
-from campus_node.cli.card_key_options import KeyStoreText, ModuleFile, PassphraseFile, StoreAt
+from campus_node.cli.card_key_options import StoreAt
+from campus_node.cli.key_options import Module, Place
 from campus_node.cli.register import command
 from campus_node.cli.report import Report
+from campus_node.cli.secrets_typed import PassphraseFiles
 from campus_node.cli.usage import WrongUsage
 from campus_node.purse.commands import Purse, TransactionType
 from campus_node.wording import Sentence
@@ -123,9 +125,9 @@ def load(
     reader: ReaderText = "",
     purse: PurseText = "ep",
     profile: ProfileText = "",
-    key_store: KeyStoreText = "",
-    pkcs11_module: ModuleFile = None,
-    passphrase_file: PassphraseFile = None,
+    key_store: Place = "",
+    pkcs11_module: Module = None,
+    passphrase_file: PassphraseFiles = None,
     at: AtText = "",
     pin_file: PinFile = None,
     terminal_id: TerminalText = NO_TERMINAL,
@@ -155,9 +157,9 @@ def unload(
     amount_fen: Amount,
     reader: ReaderText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreText = "",
-    pkcs11_module: ModuleFile = None,
-    passphrase_file: PassphraseFile = None,
+    key_store: Place = "",
+    pkcs11_module: Module = None,
+    passphrase_file: PassphraseFiles = None,
     at: AtText = "",
     pin_file: PinFile = None,
     terminal_id: TerminalText = NO_TERMINAL,
@@ -183,9 +185,9 @@ def recover(
     sam: SamText = "",
     sam_profile: SamProfileText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreText = "",
-    pkcs11_module: ModuleFile = None,
-    passphrase_file: PassphraseFile = None,
+    key_store: Place = "",
+    pkcs11_module: Module = None,
+    passphrase_file: PassphraseFiles = None,
     pin_file: PinFile = None,
     journal: JournalFile = None,
     trace: TraceFile = None,

@@ -15,11 +15,13 @@ from campus_node.cli.card_arguments import (
     read_new_pin,
 )
 from campus_node.cli.card_desk import Desk
-from campus_node.cli.card_key_options import KeyStoreText, ModuleFile, PassphraseFile, StoreAt
+from campus_node.cli.card_key_options import StoreAt
 from campus_node.cli.card_terms import pin_of
 from campus_node.cli.card_view import OpenCard, open_card
+from campus_node.cli.key_options import Module, Place
 from campus_node.cli.register import command, group
 from campus_node.cli.report import Report
+from campus_node.cli.secrets_typed import PassphraseFiles
 from campus_node.purse.apdu import demand
 from campus_node.purse.commands import change_pin, reload_pin, verify_pin
 from campus_node.wording import Sentence
@@ -85,9 +87,9 @@ def unblock(
     context: typer.Context,
     reader: ReaderText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreText = "",
-    pkcs11_module: ModuleFile = None,
-    passphrase_file: PassphraseFile = None,
+    key_store: Place = "",
+    pkcs11_module: Module = None,
+    passphrase_file: PassphraseFiles = None,
     new_pin_file: NewPinFile = None,
     trace: TraceFile = None,
     trace_full: TraceFull = False,
@@ -117,9 +119,9 @@ def reload(
     context: typer.Context,
     reader: ReaderText = "",
     profile: ProfileText = "",
-    key_store: KeyStoreText = "",
-    pkcs11_module: ModuleFile = None,
-    passphrase_file: PassphraseFile = None,
+    key_store: Place = "",
+    pkcs11_module: Module = None,
+    passphrase_file: PassphraseFiles = None,
     new_pin_file: NewPinFile = None,
     trace: TraceFile = None,
     trace_full: TraceFull = False,
