@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 from campus_node.cli.arguments import shown_yuan
 from campus_node.cli.card_arguments import ZONE, Soft, parse_reader
 from campus_node.cli.card_desk import Desk, journal_path
-from campus_node.cli.card_issuer import make_issuer, open_store
+from campus_node.cli.card_issuer import Admits, admit_all, make_issuer, open_store
 from campus_node.cli.card_key_options import StoreAt
 from campus_node.cli.card_terms import card_terms, pin_of, profile_path
 from campus_node.cli.card_view import moment_text, type_word
+from campus_node.cli.key_options import BOOK_FILE
 from campus_node.cli.report import Report
 from campus_node.cli.usage import WrongUsage
 from campus_node.keys.hierarchy import Usage, campus_factor, group_factor, group_of
@@ -103,6 +104,7 @@ class Counter:
             store: the key store; the profile is taken where none is named.
             at: the issuer's local time; None = now.
         """
+        from campus_node.keys.rotation import RotationBook
         from campus_node.purse.load_book import LoadBook
 
         keys, issuer = open_store(store, self.desk.language) if store.place else (None, b"")
@@ -112,7 +114,10 @@ class Counter:
         clock = self.desk.clock
         if at is not None:
             clock = VirtualClock(round(at.replace(tzinfo=ZONE).timestamp()) * 1000)
-        self.issuer = make_issuer(self.terms, keys, issuer, book, clock)
+        admits: Admits = admit_all
+        if in_directory and (Path(store.place) / BOOK_FILE).exists():
+            admits = self.desk.keep(RotationBook(Path(store.place) / BOOK_FILE)).admits
+        self.issuer = make_issuer(self.terms, keys, issuer, book, clock, admits)
         return self.issuer
 
     @contextmanager

@@ -1,6 +1,6 @@
 """The issuer that a load needs: over a key store, or, for a test card, over the keys of its own profile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,8 +75,21 @@ def open_store(where: StoreAt, language: Language) -> "tuple[KeyStore, bytes]":
     return KeyOperations(opened), opened.issuer
 
 
+Admits = Callable[[bytes, int, Algorithm], bool]
+
+
+def admit_all(_asn: bytes, _version: int, _algorithm: Algorithm) -> bool:
+    """Admit every card's keys: no minimum was set."""
+    return True
+
+
 def make_issuer(
-    terms: CardTerms, store: "KeyStore | None", issuer: bytes, book: "LoadBook", clock: Clock
+    terms: CardTerms,
+    store: "KeyStore | None",
+    issuer: bytes,
+    book: "LoadBook",
+    clock: Clock,
+    admits: Admits = admit_all,
 ) -> "Issuer":
     """Return the issuer of a card.
 
@@ -86,6 +99,7 @@ def make_issuer(
         issuer: 8 bytes; whose key store it is.
         book: where approvals are written down.
         clock: whose time stands in approvals.
+        admits: tells whether a card's keys are still good enough.
 
     Raises:
         WrongUsage: neither a key store nor a profile with keys.
@@ -105,7 +119,7 @@ def make_issuer(
             ep_balance_fen_max=profile.ep.balance_fen_max if profile.ep else limits.ep_balance_fen_max,
             ed_balance_fen_max=profile.ed.balance_fen_max if profile.ed else limits.ed_balance_fen_max,
         )
-    return Issuer(issuer, store, book, clock, limits=limits)
+    return Issuer(issuer, store, book, clock, limits=limits, admits=admits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ CARD: Final[dict[str, str]] = {
     "the two PINs differ: nothing was changed": "两次输入的 PIN 不同: 未作改动",
     "a PIN is needed and nobody is there to ask: give it with --pin-file FILE": "需要 PIN, 但无人可问: 请用 --pin-file FILE 给出",
     "--key-store is missing: the directory of the issuer's keys": "缺少 --key-store: 发卡方密钥所在目录",
-    "a passphrase is needed and nobody is there to ask: give it with --passphrase-file FILE": "需要口令, 但无人可问: 请用 --passphrase-file FILE 给出",
     "this needs the issuer: --key-store DIR, or --profile FILE with the card's keys": "此操作需要发卡方: 请给 --key-store DIR, 或带有该卡密钥的 --profile FILE",
     "the card has no key for {usage}": "卡片没有用于 {usage} 的密钥",
     "the profile has no key {name}": "配置中没有密钥 {name}",

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from campus_node.cli.key_options import BOOK_FILE
+from campus_node.keys.rotation import KeyMinimum, RotationBook
+from campus_node.purse.algorithm import Algorithm
 from tests.campus.conftest import Said
 from tests.cards.conftest import Desk
 
@@ -64,6 +67,22 @@ def test_a_card_that_is_torn_while_it_is_made_is_finished_by_the_same_command(ma
         assert said.json["error"]["family"] == "Unavailable"
     assert torn == 3
     assert maker.make_card("card-sm4").json["outcome"] == "made"
+
+
+def test_a_card_below_its_issuers_minimum_is_loaded_no_more(
+    desk: Desk, maker: Maker, key_store: Path
+) -> None:
+    assert maker.make_card("card-3des").code == 0
+    described = ("--reader", maker.card, "--profile", maker.profile("card-3des"))
+    load = ("card", "load", *described, *maker.store, "--amount-fen", 100, "--json")
+    assert desk.campus(*load).code == 0
+    book = RotationBook(key_store / BOOK_FILE)
+    every = bytes.fromhex("0000" + "00" * 8), bytes.fromhex("0000" + "99" * 8)
+    book.set_minimum(KeyMinimum(*every, 2, Algorithm.SM4))
+    book.close()
+    refused = desk.campus(*load)
+    assert (refused.code, refused.json["error"]["name"]) == (1, "KeyTooOld")
+    assert desk.campus("card", "balance", *described, "--json").json["balance_fen"] == 100
 
 
 def test_a_card_made_with_the_stores_keys_does_not_answer_to_the_test_keys(desk: Desk, maker: Maker) -> None:
