@@ -10,6 +10,8 @@ from hil_rig.virtual.file_system import CHIP_GET_RESPONSE, CHIP_SLOT, Directory,
 from hil_rig.virtual.memory import Memory, MemoryFailed, PowerLost
 
 LE_ALL: Final = 256
+OPTION_BLOCKED_6283: Final = 0x08
+DONE: Final = status.DONE.to_bytes(2)
 CLASSES: Final = frozenset({0x00, 0x04, 0x80, 0x84})
 
 # What a blocked application still answers, by class and instruction.
@@ -162,7 +164,7 @@ class Chip:
             self._demand_not_blocked()
         content = answerer(request)
         if not content:
-            return b"\x90\x00"
+            return DONE
         if request.content and self._get_response:
             self._waiting = content
             return (status.MORE | len(content) & 0xFF).to_bytes(2)
@@ -172,7 +174,7 @@ class Chip:
             and (self._get_response or (request.le or LE_ALL) != LE_ALL)
         ):
             raise status.Ended(status.WRONG_LE | len(content) & 0xFF)
-        return content + b"\x90\x00"
+        return content + DONE
 
     def _request(self, command: bytes) -> Request:
         challenge = self._challenge if self._challenge_step == self.step - 1 else b""
@@ -214,10 +216,7 @@ class Chip:
         if command[4] != len(waiting) & 0xFF:
             self._waiting = waiting
             raise status.Ended(status.WRONG_LE | len(waiting) & 0xFF)
-        return waiting + b"\x90\x00"
-
-
-OPTION_BLOCKED_6283: Final = 0x08
+        return waiting + DONE
 
 
 def blocked_sw(directory: Directory) -> int:

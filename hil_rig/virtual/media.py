@@ -14,6 +14,10 @@ class MediumFailed(Exception):
     """The medium refused a write; what it holds is what it held before."""
 
 
+class MediumLost(Exception):
+    """Nobody knows whether the last write is on the medium; reading it again tells."""
+
+
 class RamMedium:
     """A log in this process; what is written stays, also half a block."""
 
@@ -66,7 +70,11 @@ class FileMedium:
         except OSError as error:
             os.close(self._lock)
             raise Misconfigured(f"{path} is in use: a card lies in one reader at a time") from error
-        self._file = self._open()
+        try:
+            self._file = self._open()
+        except OSError as error:
+            os.close(self._lock)
+            raise Misconfigured(f"{path} cannot be opened: {error.strerror}") from error
         self._length = os.fstat(self._file).st_size
 
     def read(self) -> bytes:
@@ -74,16 +82,19 @@ class FileMedium:
         return os.pread(self._file, os.fstat(self._file).st_size, 0)
 
     def append(self, block: bytes) -> None:
-        """Write at the end of the log. Raise MediumFailed; the log is then as before."""
+        """Write at the end of the log. Raise MediumFailed, the log is then as before; MediumLost."""
         try:
             written = os.pwrite(self._file, block, self._length)
-            os.fdatasync(self._file)
         except OSError as error:
             os.ftruncate(self._file, self._length)
             raise MediumFailed(str(error)) from error
         if written < len(block):
             os.ftruncate(self._file, self._length)
             raise MediumFailed(f"{written} of {len(block)} bytes fitted")
+        try:
+            os.fdatasync(self._file)
+        except OSError as error:
+            raise MediumLost(str(error)) from error
         self._length += len(block)
 
     def cut(self, length: int) -> None:

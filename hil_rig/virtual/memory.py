@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from federation.errors import Tampered
-from hil_rig.virtual.media import FileMedium, MediumFailed, RamMedium
+from hil_rig.virtual.media import FileMedium, MediumFailed, MediumLost, RamMedium
 
 MAGIC: Final = b"CCNVM 1\n"
 COMPACT_BYTES: Final = 65_536  # a log longer than this, and than four snapshots, is compacted
@@ -101,7 +101,7 @@ class Memory:
         """Store all of these changes or, if the power goes, none; None takes a slot away.
 
         Raises:
-            PowerLost: at a tear that was planned.
+            PowerLost: at a tear that was planned, or where nobody knows whether it was written.
             MemoryFailed: the medium refused; nothing was changed.
         """
         if self._torn:
@@ -111,6 +111,9 @@ class Memory:
             self._write(self._medium.append, frame)
         except MediumFailed as failure:
             raise MemoryFailed from failure
+        except MediumLost as lost:
+            self._torn = True  # the next power-on reads what is there
+            raise PowerLost from lost
         self._chain = chain
         self._length += len(frame)
         _apply(self._slots, changes)

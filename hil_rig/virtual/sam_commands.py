@@ -27,6 +27,7 @@ MAC_LAST: Final = 0x01
 MAC_NEXT: Final = 0x03
 MAC_ONLY: Final = 0x05
 MAC_FIRST: Final = 0x07
+MAC_MODES: Final = frozenset({MAC_LAST, MAC_NEXT, MAC_ONLY, MAC_FIRST})
 
 
 class SamPurchase(NamedTuple):
@@ -137,15 +138,13 @@ class SamCommands:
         key, blocks = delivered.key, request.content
         if not blocks or len(blocks) % key.block:
             raise status.Ended(status.WRONG_LENGTH)
-        match request.p1:
-            case 0x00 | 0x02:
-                self._chained = None
-                return key.encrypt(blocks)
-            case 0x80:
-                self._chained = None
-                return key.decrypt(blocks)
-            case 0x01 | 0x03 | 0x05 | 0x07:
-                return self._mac(key, request.p1, blocks)
+        if request.p1 in MAC_MODES:
+            return self._mac(key, request.p1, blocks)
+        self._chained = None
+        if request.p1 in {ENCRYPT_LAST, ENCRYPT_MORE}:
+            return key.encrypt(blocks)
+        if request.p1 == DECRYPT:
+            return key.decrypt(blocks)
         raise status.Ended(status.WRONG_PARAMETERS)
 
     def _mac(self, key: Key, mode: int, blocks: bytes) -> bytes:

@@ -222,6 +222,16 @@ def test_a_killed_process_leaves_every_commit_that_it_told_of(tmp_path: Path, se
         told = left
 
 
+def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured):
+        Memory.open(tmp_path / "no such folder" / "card.nvm")
+    (tmp_path / "card.nvm").mkdir()
+    with pytest.raises(Misconfigured):
+        Memory.open(tmp_path / "card.nvm")
+    (tmp_path / "card.nvm").rmdir()
+    Memory.open(tmp_path / "card.nvm").close()
+
+
 def test_only_its_owner_reads_a_card_file(tmp_path: Path) -> None:
     path = tmp_path / "card.nvm"
     memory = Memory.open(path, compact_bytes=500)
