@@ -119,6 +119,7 @@ KEYS: Final[dict[str, str]] = {
     "{what}, once more": "{what} (再输一次)",
     "{what}: too few were given": "{what}: 给出的不够",
     "the two are not the same: nothing was changed": "两次输入不一致: 未作改动",
+    "a passphrase is needed and nobody is there to ask: give it with --passphrase-file FILE": "需要口令而无人可问: 请用 --passphrase-file FILE 给出",
     "a passphrase is text in UTF-8": "口令须为 UTF-8 文本",
     "--paper needs a terminal: shares are shown nowhere else": "--paper 需要终端: 分量只在终端上显示",
     "{option} must be {digits} hexadecimal digits": "{option} 必须是 {digits} 位十六进制数字",

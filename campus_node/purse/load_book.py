@@ -121,9 +121,12 @@ class LoadBook:
         )
 
     def approve(self, request: "LoadRequest", made_at: bytes, mac2: bytes) -> bool:
-        """Write down an approval, durably; only then may it leave. False and undone if one is open."""
+        """Write down an approval, durably; only then may it leave.
+
+        False, and nothing done, if one is open or the counter was used: two callers may have looked at once.
+        """
         with self._transaction():
-            if self.open_of(request):
+            if self.open_of(request) or self.was_written(request):
                 return False
             place = _place(request)
             count = len(self._rows("asn = ? AND purse = ? AND online_seq = ?", *place))

@@ -1,6 +1,7 @@
 """The issuer authorises loads on what the card proves, once, within limits, and gives back only on proof."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,7 @@ from campus_node.purse.issuer import (
 from campus_node.purse.load_book import LoadBook
 from campus_node.purse.personalise import Personaliser
 from campus_node.purse.profile import CardProfile
-from federation.clock import VirtualClock
+from federation.clock import SystemClock, VirtualClock
 from hil_rig.virtual.in_process import VirtualReader
 from tests.keys.conftest import ISSUER, TRANSPORT, blank_card
 
@@ -323,3 +324,31 @@ def test_keys_below_the_minimum_of_their_range_load_nothing(
     else:
         with pytest.raises(KeyTooOld):
             issuer.authorise(counter.begin(1_000))
+
+
+def test_many_callers_at_once_get_one_approval(
+    counter: Counter, store: KeyOperations, tmp_path: Path, clock: VirtualClock
+) -> None:
+    """The same request from several tills and processes, and an older INIT of the same card among them."""
+    older, request = counter.begin(1_000), counter.begin(1_000)
+    issuers = [Issuer(ISSUER, store, LoadBook(tmp_path / "loads.sqlite"), SystemClock()) for _ in range(4)]
+    issuers[0].authorise(request)
+    with ThreadPoolExecutor(8) as callers:
+        same = [callers.submit(issuers[n % 4].authorise, request) for n in range(24)]
+        others = [callers.submit(issuers[n % 4].authorise, older) for n in range(8)]
+    assert len({future.result() for future in same}) == 1
+    assert all(isinstance(future.exception(), LoadOpen) for future in others)
+
+
+def test_two_inits_of_one_card_race_and_one_wins(
+    counter: Counter, store: KeyOperations, tmp_path: Path
+) -> None:
+    requests = [counter.begin(1_000) for _ in range(8)]
+    issuers = [Issuer(ISSUER, store, LoadBook(tmp_path / "loads.sqlite"), SystemClock()) for _ in requests]
+    with ThreadPoolExecutor(8) as callers:
+        asked = [
+            callers.submit(issuer.authorise, each) for issuer, each in zip(issuers, requests, strict=True)
+        ]
+    refused = [future.exception() for future in asked if future.exception() is not None]
+    assert len(refused) == len(requests) - 1
+    assert all(isinstance(error, LoadOpen) for error in refused)
