@@ -79,7 +79,8 @@ class FileMedium:
 
     def read(self) -> bytes:
         """Return the whole log."""
-        return os.pread(self._file, os.fstat(self._file).st_size, 0)
+        self._length = os.fstat(self._file).st_size
+        return os.pread(self._file, self._length, 0)
 
     def append(self, block: bytes) -> None:
         """Write at the end of the log. Raise MediumFailed, the log is then as before; MediumLost."""

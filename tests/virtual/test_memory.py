@@ -183,6 +183,30 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     again.close()
 
 
+def test_after_a_sync_that_failed_the_medium_itself_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Memory.open(tmp_path / "card.nvm")
+    memory.commit(BEFORE)
+
+    def fails(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", fails)
+        with pytest.raises(PowerLost):
+            memory.commit(CHANGES)
+    with pytest.raises(PowerLost):
+        memory.commit({"a": b"not before the next power-on"})
+    memory.recover()
+    assert dict(memory.slots) == AFTER, "it had been written after all"
+    memory.commit({"a": b"and it goes on"})
+    memory.close()
+    again = Memory.open(tmp_path / "card.nvm")
+    assert dict(again.slots) == AFTER | {"a": b"and it goes on"}
+    again.close()
+
+
 def test_a_killed_process_leaves_every_commit_that_it_told_of(tmp_path: Path, seed: int) -> None:
     """A process counts in its memory and tells each number after its commit; it is killed in mid-work."""
     program = textwrap.dedent(
