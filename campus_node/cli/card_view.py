@@ -28,7 +28,9 @@ from campus_node.purse.files import (
 )
 from campus_node.purse.presenting import present
 from campus_node.wording import Sentence
+from federation.errors import Refused
 
+_NO_SUCH_FILE: Final = 0x6A82
 _TYPES: Final = {
     TransactionType.ED_LOAD: Sentence("deposit load"),
     TransactionType.EP_LOAD: Sentence("purse load"),
@@ -39,6 +41,10 @@ _TYPES: Final = {
     TransactionType.OVERDRAFT: Sentence("overdraft limit"),
     TransactionType.CAPP: Sentence("CAPP purchase"),
 }
+
+
+class NoPurse(Refused):
+    """This card has no purse application of the name that was looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,24 @@ def open_card(desk: Desk, reader: str, profile: str) -> OpenCard:
 
     Raises:
         NoCard: none came.
-        NotFoundInCard: it has no such application.
+        NoPurse: it has no such application.
+        NotFoundInCard: its application is blocked.
         CardRefused, CardLeft, ReaderLost: see demand.
     """
     terms = card_terms(profile, reader)
     channel = desk.channel(reader, "--reader", "card")
-    return OpenCard(channel, terms, present(channel, terms.layout))
+    try:
+        return OpenCard(channel, terms, present(channel, terms.layout))
+    except NotFoundInCard as error:
+        if error.sw != _NO_SUCH_FILE:
+            raise
+        aid = terms.layout.aid.hex().upper()
+        raise NoPurse(
+            Sentence(
+                "the card has no application {aid}: describe it with --profile, or make it one of ours",
+                aid=aid,
+            )
+        ) from error
 
 
 def read_holder(card: OpenCard) -> HolderFile | None:

@@ -17,6 +17,7 @@ CARD: Final[dict[str, str]] = {
     "a PIN is needed and nobody is there to ask: give it with --pin-file FILE": "需要 PIN, 但无人可问: 请用 --pin-file FILE 给出",
     "--key-store is missing: the directory of the issuer's keys": "缺少 --key-store: 发卡方密钥所在目录",
     "this needs the issuer: --key-store DIR, or --profile FILE with the card's keys": "此操作需要发卡方: 请给 --key-store DIR, 或带有该卡密钥的 --profile FILE",
+    "the card has no application {aid}: describe it with --profile, or make it one of ours": "卡片没有应用 {aid}: 请用 --profile 描述, 或将其个人化",
     "the card has no key for {usage}": "卡片没有用于 {usage} 的密钥",
     "the profile has no key {name}": "配置中没有密钥 {name}",
     "there is no profile {text}: name a file, or one of {names}": "没有配置 {text}: 请写文件名, 或以下之一: {names}",

@@ -315,6 +315,7 @@ def test_wrong_usage_is_told_with_what_to_write_instead(desk: Desk, line: str, t
     ("line", "told"),
     [
         ("card info --reader soft:card-xyz", "card-sm4"),
+        ("card info --reader soft:card-blank", "the card has no application A00000000386980701"),
         ("card info --reader soft:psam", "PSAM"),
         ("psam info --sam soft:card-sm4", "card"),
         ("card purchase --reader soft:card-sm4 --sam soft:card-sm4 --amount-fen 1", "card"),

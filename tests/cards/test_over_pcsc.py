@@ -58,6 +58,8 @@ def test_a_card_is_loaded_and_pays_over_two_readers(desk: Desk, laid: Laid) -> N
     assert (paid.code, paid.json["state"], paid.json["balance_fen"]) == (0, "done", 650), paid.err
     assert paid.json["checked"] is True, "its PSAM has checked MAC2"
     assert desk.campus("card", "balance", *card, "--json").json["balance_fen"] == 650
+    soft = desk.campus("card", "purchase", *card, "--sam", "soft:psam", "--amount-fen", 50, "--json")
+    assert (soft.code, soft.json["balance_fen"]) == (0, 600), "its PSAM is in this process"
 
 
 def test_a_card_that_leaves_after_the_debit_is_grey_and_then_charged_once(desk: Desk, laid: Laid) -> None:

@@ -117,25 +117,33 @@ def test_no_pin_and_no_key_is_in_any_trace_of_the_desk(desk: Desk, full: bool) -
         assert (b"S00000456".hex().upper() in text) is (full and line[1] == "info")
 
 
+@pytest.mark.parametrize(
+    ("kind", "blank", "profile", "serial"),
+    [
+        ("card", "card-blank", "card-sm4", "00000001000000000456"),
+        ("psam", "psam-blank", "psam", "00000000000000000001"),
+    ],
+)
 def test_no_key_of_a_personalisation_is_in_its_trace(
-    desk: Desk, key_store: Path, profile_to_make: Callable[[str], Path]
-) -> None:
+    desk: Desk, key_store: Path, profile_to_make: Callable[[str], Path], kind: str, blank: str, profile: str,
+    serial: str,
+) -> None:  # fmt: skip
     trace = desk.directory / "trace"
-    reader = f"soft:card-blank,state={desk.directory / 'made'}"
+    full = ["--trace-full"] if kind == "card" else []
     said = desk.campus(
-        "card", "personalise", "--reader", reader, "--key-store", key_store, "--passphrase-file",
-        desk.directory / "passphrase", "--profile", profile_to_make("card-sm4"),
-        "--trace", trace, "--trace-full",
+        kind, "personalise", "--reader", f"soft:{blank},state={desk.directory / 'made'}",
+        "--key-store", key_store, "--passphrase-file", desk.directory / "passphrase",
+        "--profile", profile_to_make(profile), "--trace", trace, *full,
     )  # fmt: skip
     assert said.code == 0, said.err
     sealed = SealedFile.open(key_store, PASSPHRASE)
-    factor = bytes.fromhex("0001000000000456")
-    secrets = [TRANSPORT_KEY, bytes.fromhex("123456" * 2)]
+    secrets = [TRANSPORT_KEY]
     for entry in sealed.entries():
-        secrets += [sealed.working_key(entry.name, ()), sealed.working_key(entry.name, (factor,))]
+        factors: tuple[tuple[bytes, ...], ...] = ((), (bytes.fromhex(serial)[2:],))
+        secrets += [sealed.working_key(entry.name, each) for each in factors]
     assert_no_secret(trace, secrets)
     commands = [each.command for each in read_trace(trace) if each.command.octets[:2] == b"\x84\xd4"]
-    assert len(commands) > 10, "keys were written"
+    assert len(commands) > 4, "keys were written"
     for command in commands:
         assert command.hidden == frozenset(range(5, len(command.octets))), "no cryptogram of a key either"
 
