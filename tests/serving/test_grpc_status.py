@@ -3,6 +3,7 @@
 import pytest
 from grpc import StatusCode
 
+from campus_node.purse.errors import AlgorithmUnknown, CardRefused
 from federation import errors
 from federation.errors import CampusCardError, Overloaded, Refused, Tampered, TransferRefused, Unavailable
 from federation.grpc_status import error_of, error_of_number, number_of, status_of, trailing_metadata
@@ -14,7 +15,13 @@ def leaves(family: type[CampusCardError]) -> list[type[CampusCardError]]:
 
 
 def make(kind: type[CampusCardError]) -> CampusCardError:
-    special = {Overloaded: Overloaded(70), TransferRefused: TransferRefused("EXPIRED")}
+    if issubclass(kind, CardRefused):
+        return kind(0x6985, "DEBIT", "why")
+    special = {
+        Overloaded: Overloaded(70),
+        TransferRefused: TransferRefused("EXPIRED"),
+        AlgorithmUnknown: AlgorithmUnknown(0x7F),
+    }
     return special.get(kind) or kind("why")
 
 
