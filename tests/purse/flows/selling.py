@@ -17,7 +17,7 @@ from hil_rig.virtual.memory import Memory
 from hil_rig.virtual.psam import VirtualPsam
 from tests.purse.flows.till import NOON, card_profile, psam_profile
 
-CAPACITY = 4096
+CAPACITY = 16_384  # more than all sales of a soak
 CARD = "card-sm4"
 
 

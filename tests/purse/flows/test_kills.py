@@ -20,7 +20,7 @@ from tests.purse.flows.till import EP_FEN, Till
 from tests.soak import size
 from tests.tidy.source_files import ROOT
 
-KILLS = size(8, 150)
+KILLS = size(8, 100)
 KILLS_MAX = 4 * KILLS
 IN_DOUBT_MIN = size(2, 20)
 STEPS_OF_A_SALE = 12  # lines that the process says from one sale to the next, more or less
@@ -34,7 +34,9 @@ def kill_within_a_sale(folder: Path, rng: random.Random) -> int:
         said: list[str] = []
         wanted = rng.randint(2, 40)
         while said.count("sale") < wanted:
-            said.append(process.stdout.readline().strip())
+            line = process.stdout.readline()
+            assert line, f"it ended by itself: {process.wait()}"
+            said.append(line.strip())
         said += [process.stdout.readline().strip() for _ in range(rng.randrange(STEPS_OF_A_SALE))]
         process.send_signal(signal.SIGKILL)
         said += process.stdout.read().split("\n")
