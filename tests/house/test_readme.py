@@ -20,7 +20,7 @@ ANY_PORT: Final = {"CAMPUS_GRPC__LISTEN": "127.0.0.1:0", "CAMPUS_METRICS__LISTEN
 
 
 def terminals(readme: str) -> list[str]:
-    """Return what the tour types into its two terminals."""
+    """Return what the tour types into its two terminals, and what a card takes."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / readme).read_text(), re.DOTALL)
     return [block for block in blocks if "campus " in block]
 
@@ -45,7 +45,7 @@ def begin(directory: Path, script: str) -> subprocess.Popen[str]:
 @pytest.fixture
 def second_terminal(tmp_path: Path) -> Iterator[str]:
     """Type the first block, wait for the node, and give the second block; at the end Ctrl-C is pressed."""
-    first, second = terminals("README.md")
+    first, second, _ = terminals("README.md")
     node = begin(tmp_path, first)
     clock = SystemClock()
     deadline_s = clock.monotonic_s() + READY_TIMEOUT_S
@@ -84,3 +84,12 @@ def test_the_tour_does_what_it_says(second_terminal: str, tmp_path: Path) -> Non
     said, _ = greedy.communicate()
     assert greedy.returncode == 1, said
     assert "INSUFFICIENT_FUNDS" in said or "funds" in said.lower(), said
+
+
+def test_the_card_pays_as_the_readme_says(tmp_path: Path) -> None:
+    *_, card = terminals("README.md")
+    said, _ = (typed := begin(tmp_path, card)).communicate()
+    assert typed.returncode == 0, said
+    assert "12.00" in said
+    assert "38.00" in said
+    assert "INITIALIZE FOR PURCHASE" in (tmp_path / "apdu.txt").read_text()
