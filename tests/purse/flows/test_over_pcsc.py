@@ -18,7 +18,7 @@ from tests.soak import size
 
 pytestmark = pytest.mark.pcsc
 
-TEARS = size(3, 25)  # of each flow; each costs a second until the service has noticed
+TEARS = size(2, 25)  # of each flow; each costs a second until the service has noticed
 
 MakeTill = Callable[[str], Till]
 
