@@ -141,8 +141,8 @@ def fill_in(asn: bytes, pin: bytes | None = None) -> Fill:
 
     def fill(each: Exchange) -> bytes | None:
         octets = bytearray(each.command.octets)
-        if tuple(octets[:2]) == _VERIFY and pin is not None and octets[4] == len(pin):
-            octets[5 : 5 + len(pin)] = pin
+        if tuple(octets[:2]) == _VERIFY and pin is not None and octets[4] == len(octets) - 5 == len(pin):
+            octets[5:] = pin
             return bytes(octets)
         return _with_serial(each.command, serial)
 

@@ -90,6 +90,8 @@ class Trace:
         """Write down a command and its answer; None = none came, and why says why."""
         name = self._say(name_of(*command[:4])) if len(command) >= 4 else "?"
         head, body = _head_and_body(command)
+        if layout.sent and layout.sent[0].form is Form.SECRET:
+            body = command[5:]  # what looks like an Le may be the end of a PIN with a wrong length
         groups = [len(head), *_groups(layout.sent, len(body))]
         sent = Veiled(command, self._hidden(layout.sent, body, len(head)))
         told = self._told(layout.sent, body)

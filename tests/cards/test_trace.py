@@ -165,8 +165,11 @@ def test_a_command_that_nobody_described_is_hidden_whole(tmp_path: Path) -> None
     with Trace(path, VirtualClock(), full=True) as trace:
         channel = trace.channel(VirtualReader(VirtualCard(load_card_profile("card-3des"))).channel(), "card")
         channel.transmit(bytes.fromhex("80E80000103F3F3F3F3F3F3F3F1122334455667788"))
-        channel.transmit(bytes.fromhex("002000FF0331415926"))  # Lc does not fit the bytes
+        channel.transmit(bytes.fromhex("002000FF0231415926"))  # a PIN with a wrong length
+        channel.transmit(bytes.fromhex("002000FF0331415926"))  # what looks like an Le is its end
     assert_no_secret(path, [bytes.fromhex("3F3F3F3F3F3F3F3F1122334455667788"), bytes.fromhex("31415926")])
+    for each in read_trace(path):
+        assert each.command.hidden == frozenset(range(5, len(each.command.octets)))
 
 
 def test_an_answer_that_is_fetched_later_is_hidden_like_its_command(tmp_path: Path) -> None:
