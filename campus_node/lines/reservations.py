@@ -112,7 +112,12 @@ class FileReservation:
         whole = [found for page in pages if (found := _parsed(page)) is not None]
         if not whole:
             raise ReservationDamaged(Sentence("the file of reserved numbers is damaged"))
-        return max(whole)
+        generation, through = max(whole)
+        if (
+            len(whole) < PAGES
+        ):  # the damaged page may have been the newer one: leave out what it may have reserved
+            through = min(through + BLOCK, NUMBER_MAX)
+        return generation, through
 
 
 def _page(generation: int, through: int) -> bytes:
