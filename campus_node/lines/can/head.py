@@ -16,7 +16,7 @@ from campus_node.lines.can.ids import (
 from campus_node.lines.can.line import CanLine
 from campus_node.lines.can.port import CanPort
 from campus_node.lines.can.suspects import Suspects
-from campus_node.lines.can.transfer import NEVER_S, Transfer, is_consecutive, is_first
+from campus_node.lines.can.transfer import Transfer, is_consecutive, is_first
 from campus_node.lines.can.uploads import UPLOADS_OPEN_MAX, Uploads
 from campus_node.lines.errors import PeerGone
 from campus_node.lines.line import ALL, HEAD, Peer, terminal_address
@@ -91,8 +91,7 @@ class HeadLine(CanLine):
             self.tell(event)
         self._close_uploads(now_s)
         self._grant(now_s)
-        deadlines = [due_s for due_s, _ in self._repeats]
-        return min(deadlines, default=NEVER_S)
+        return min([self._uploads.due_s(), *(due_s for due_s, _ in self._repeats)])
 
     def _take(self, frame: Frame, about: Physical | Functional | Signalled | Multicast, now_s: float) -> None:
         match about:
@@ -134,8 +133,10 @@ class HeadLine(CanLine):
                 self._suspect(source, What.BROKEN, now_s)
             if is_first(frame):
                 self._admit(source, frame)
-            if priority is Priority.P6 and not transfer.receiving:
-                self._uploads.close(source)
+            if priority is Priority.P6:
+                self._uploads.began(source)
+                if not transfer.receiving:
+                    self._uploads.close(source)
         self._grant(now_s)
 
     def _invited(self, frame: Frame, transfer: Transfer, source: int) -> bool:
@@ -149,7 +150,7 @@ class HeadLine(CanLine):
         self._admitted[source] = -(-length // 7)
 
     def _grant(self, now_s: float) -> None:
-        while (source := self._uploads.grant()) is not None:
+        while (source := self._uploads.grant(now_s)) is not None:
             frame = self._first.pop(source, None)
             if frame is None:
                 self._uploads.close(source)

@@ -26,6 +26,8 @@ RECEIVED_MAX: Final = 4096
 EVENTS_MAX: Final = 1000
 GONE_FOR_S: Final = 5.0  # so long nothing is sent to a peer that did not answer, unless it is heard
 STEP_AT_LEAST_EVERY_S: Final = 0.5
+IN_FLIGHT_MAX: Final = 8  # frames in the controller, where it says what was sent
+CONFIRMED_WITHIN_S: Final = 1.0
 
 _FLOW_CONTROL: Final = 3
 
@@ -72,6 +74,8 @@ class CanLine:
         self._under_way: dict[tuple[Priority, int], float] = {}
         self._asked: deque[tuple[Priority, int, bytes]] = deque()
         self._to_send: list[tuple[int, int, Frame]] = []
+        self._in_flight: deque[tuple[int, float]] = deque()
+        self._confirms = False
         self._posted = 0
         self._received: deque[Received] = deque()
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
@@ -176,6 +180,7 @@ class CanLine:
         elif not self.back_off.off:
             self.back_off.went_off(now_s)
             self._to_send.clear()
+            self._in_flight.clear()
             self._under_way.clear()
             for transfer in self._transfers.values():
                 transfer.reset()
@@ -192,6 +197,7 @@ class CanLine:
                 return False
             about = meaning(arrived.frame.can_id)
             if arrived.own:
+                self._confirm(arrived.frame)
                 for service in self._services:
                     service.sent(arrived.frame, now_s)
             elif about is None:
@@ -256,10 +262,35 @@ class CanLine:
         heapq.heappush(self._to_send, (_rank(frame), self._posted, frame))
 
     def _hand_over(self, now_s: float) -> None:
-        while self._to_send and self._port.send(self._to_send[0][2]):
-            frame = heapq.heappop(self._to_send)[2]
+        """Give the controller what it may have.
+
+        A controller sends the lowest of its identifiers first, so that a head that gave it all would let the
+        highest terminals starve. Where it says what was sent, it gets the next identifier only then.
+        """
+        while self._to_send:
+            rank, _, frame = self._to_send[0]
+            if not self._has_room(rank, frame, now_s) or not self._port.send(frame):
+                return
+            heapq.heappop(self._to_send)
+            if self._confirms:
+                self._in_flight.append((frame.can_id, now_s + CONFIRMED_WITHIN_S))
             for service in self._services:
                 service.sent(frame, now_s)
+
+    def _has_room(self, rank: int, frame: Frame, now_s: float) -> bool:
+        while self._in_flight and self._in_flight[0][1] <= now_s:
+            self._in_flight.popleft()
+        if not self._in_flight:
+            return True
+        alike = rank == Priority.P7 or self._in_flight[-1][0] == frame.can_id
+        return alike and len(self._in_flight) < IN_FLIGHT_MAX
+
+    def _confirm(self, frame: Frame) -> None:
+        self._confirms = True
+        for entry in self._in_flight:
+            if entry[0] == frame.can_id:
+                self._in_flight.remove(entry)
+                return
 
     def _count_foreign(self, now_s: float) -> None:
         self.foreign_count += 1

@@ -51,17 +51,25 @@ class CanConfiguration:
         channel: for example `can0`, `/dev/ttyACM0`, `PCAN_USBBUS1`.
         bitrate: bits a second; SocketCAN's is set outside.
         more: further settings of that interface.
+        echo: let the controller say what was sent, where it can; a head needs it to be fair.
     """
 
     interface: str
     channel: str
     bitrate: int = 250_000
     more: Mapping[str, Setting] = field(default_factory=dict)
+    echo: bool = False
 
     def open(self) -> can.BusABC:
         """Open the controller. Raise what python-can raises."""
         more: dict[str, Any] = dict(self.more)  # Any: each interface has its own settings
-        return can.Bus(channel=self.channel, interface=self.interface, bitrate=self.bitrate, **more)
+        return can.Bus(
+            channel=self.channel,
+            interface=self.interface,
+            bitrate=self.bitrate,
+            receive_own_messages=self.echo,
+            **more,
+        )
 
 
 def filters_of(address: int) -> list[tuple[int, int]]:

@@ -53,7 +53,7 @@ class BusTime:
         """Return a controller on this bus, through python-can."""
 
         def open_bus() -> can.BusABC:
-            return VirtualNode(self.model, node or node_name(address))
+            return VirtualNode(self.model, node or node_name(address), receive_own_messages=address == 0)
 
         return CanPort(open_bus, filters_of(address))
 
