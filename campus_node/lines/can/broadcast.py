@@ -1,8 +1,8 @@
 """A short message to everybody without an answer: a revocation in milliseconds (A15, B4.1).
 
-Up to 216 bytes in at most 31 frames under the functional id of class P2. Nobody acknowledges: the message goes
-twice, and whoever missed both says so by the version that it reports. The message is a signed notice; what is
-put together here proves nothing.
+Up to 216 bytes in at most 31 frames under the functional id of class P2. Nobody acknowledges: the message
+goes twice, and whoever missed both says so by the version that it reports. The message is a signed notice;
+what is put together here proves nothing.
 """
 
 from typing import Final

@@ -1,4 +1,7 @@
-"""When a controller that left its bus may come back: at once is how a broken node takes a bus down for good (B4.3)."""
+"""When a controller that left its bus may come back (B4.3).
+
+At once would be how a broken node takes its bus down for good.
+"""
 
 from typing import Final
 
@@ -29,7 +32,7 @@ class BackOff:
         self._wait(now_s)
 
     def due(self, now_s: float) -> bool:
-        """Return whether it is time to start the controller; if that does not help, it is time again later."""
+        """Return whether to start the controller now; if that does not help, it is time again later."""
         if self._due_s is None or now_s < self._due_s:
             return False
         self._wait(now_s)

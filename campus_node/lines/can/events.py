@@ -1,4 +1,7 @@
-"""What one end of a bus has to tell about it: the gateway turns these into alarms, health and topology (A10, A12)."""
+"""What one end of a bus has to tell about it (A10, A12).
+
+The gateway turns these into alarms, health and topology.
+"""
 
 from enum import StrEnum
 from typing import NamedTuple

@@ -3,7 +3,7 @@
 | class | ids | what |
 |---|---|---|
 | P2 | 08DA TT SS, 08DB FF 00 | online authorisation; revocation pushed to all |
-| P3 | 0C KK 00 SS | SYNC, FOLLOW_UP, heartbeat, emergency: single frames of 8 bytes, described in campus.dbc |
+| P3 | 0C KK 00 SS | emergency, SYNC, FOLLOW_UP, heartbeat: 8 bytes, described in campus.dbc |
 | P6 | 18DA TT SS, 18DB FF 00 | offline records, parameters of one terminal, logs |
 | P7 | 1F K I IIII | multicast to all: kind, 4 bits, and index, 20 bits |
 

@@ -37,13 +37,13 @@ Post = Callable[[Frame], None]
 class Service(Protocol):
     """What lives on a bus beside the transfers: time, heartbeats, multicast. Called by the loop only."""
 
-    def take(self, frame: Frame, now_s: float) -> None:
+    def take(self, frame: Frame, now_s: float, /) -> None:
         """Take a received frame of class P3 or P7. Raise nothing."""
 
-    def sent(self, frame: Frame, now_s: float) -> None:
-        """Learn that a frame was handed to the controller; again, if the controller says when it was on the wire."""
+    def sent(self, frame: Frame, now_s: float, /) -> None:
+        """Learn that a frame was handed over; again, if the controller says when it was on the wire."""
 
-    def step(self, now_s: float, post: Post) -> float:
+    def step(self, now_s: float, post: Post, /) -> float:
         """Do what is due and return when to be called again."""
 
 
@@ -59,7 +59,14 @@ class CanLine:
     """
 
     def __init__(
-        self, name: str, port: CanPort, own: Peer, *, answer_within_s: float, attempts: int, pause_s: float = 1.0
+        self,
+        name: str,
+        port: CanPort,
+        own: Peer,
+        *,
+        answer_within_s: float,
+        attempts: int,
+        pause_s: float = 1.0,
     ) -> None:
         self.own = own
         self.foreign_count = 0

@@ -1,4 +1,4 @@
-"""A CAN controller through python-can: SocketCAN, slcan, PCAN, virtual and whatever else is configured (B4.1)."""
+"""A CAN controller through python-can: SocketCAN, slcan, PCAN, virtual, whatever is configured (B4.1)."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,7 +114,11 @@ class CanPort:
     @property
     def controller(self) -> Controller:
         """What the controller can do now."""
-        if self._bus is not None and self._controller is Controller.ON and self._bus.state is can.BusState.ERROR:
+        if (
+            self._bus is not None
+            and self._controller is Controller.ON
+            and self._bus.state is can.BusState.ERROR
+        ):
             self._controller = Controller.OFF
         return self._controller
 

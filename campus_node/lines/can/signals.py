@@ -1,6 +1,6 @@
 """The single frames of class P3, 8 bytes each, big-endian; campus.dbc describes the same bytes (B4.3).
 
-None of them is authenticated: any node on a bus can send any id. They are hints; what is believed comes sealed.
+None is authenticated: any node on a bus can send any id. They are hints; what is believed comes sealed.
 """
 
 import struct
@@ -79,7 +79,7 @@ Said = Sync | FollowUp | Heartbeat | Emergency
 
 
 def dbc_text() -> str:
-    """Return campus.dbc as shipped. Its ids have source 00: mask the low byte of an id before looking it up."""
+    """Return campus.dbc as shipped. Its ids have source 00: mask an id's low byte before looking it up."""
     return files("campus_node.lines.can").joinpath("campus.dbc").read_text(encoding="utf-8")
 
 
@@ -120,10 +120,16 @@ def said_by(frame: Frame) -> Said | None:
             return FollowUp(frame.payload[0], int.from_bytes(frame.payload[2:]))
         case Signal.HEARTBEAT:
             condition, *counters = struct.unpack(">4B2H", frame.payload)
-            return Heartbeat(about.source, Condition(condition), *counters) if condition in _CONDITIONS else None
+            return (
+                Heartbeat(about.source, Condition(condition), *counters) if condition in _CONDITIONS else None
+            )
         case Signal.EMERGENCY:
             distress, subject, count = struct.unpack(">2BH4x", frame.payload)
-            return Emergency(about.source, Distress(distress), subject, count) if distress in _ALL_DISTRESS else None
+            return (
+                Emergency(about.source, Distress(distress), subject, count)
+                if distress in _ALL_DISTRESS
+                else None
+            )
 
 
 _FROM_HEAD: Final = (Signal.SYNC, Signal.FOLLOW_UP)

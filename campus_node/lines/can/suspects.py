@@ -1,8 +1,8 @@
 """Who disturbs a bus, by what the head saw itself; repeat offenders are heard no more for a while (A12, B7).
 
-A heartbeat or an emergency frame can be faked, so neither counts here. What counts is what the head received
-under an address that it had not let send, that made no sense, or that stopped half-way. As a stranger can also
-send under an honest terminal's address, quarantine ends by itself, and only a repeat makes it longer.
+A heartbeat's or an emergency's words can be faked, so they do not count here. What counts is what the head
+received under an address that it had not let send, that made no sense, or that stopped half-way. As a stranger
+can also send under an honest terminal's address, quarantine ends by itself; only a repeat makes it longer.
 """
 
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class Suspects:
         return suspect is not None and suspect.held
 
     def saw(self, address: int, what: What, now_s: float, times: int = 1) -> Event | None:
-        """Count evidence against an address; return the event if that puts it into quarantine, or keeps it there."""
+        """Count evidence against an address; return the event if that puts it into quarantine."""
         suspect = self._suspects.setdefault(address, _Suspect())
         count = suspect.counts[what]
         if not count.add(times, now_s):

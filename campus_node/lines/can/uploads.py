@@ -1,8 +1,8 @@
-"""Whose turn it is to send: the head answers first frames in the order in which they came, few at a time (B4.1).
+"""Whose turn it is to send: the head answers first frames in the order in which they came (B4.1).
 
-The lowest address wins every arbitration of its class. If all terminals sent at once, the highest would starve;
-as a first frame must be answered before more follows, the head decides who sends, and everybody waits for the
-same number of others.
+The lowest address wins every arbitration of its class. If all terminals sent at once, the highest would
+starve; as a first frame must be answered before more follows, the head decides who sends, few at a time, and
+everybody waits for the same number of others.
 """
 
 from collections import deque
