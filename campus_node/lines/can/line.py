@@ -143,6 +143,11 @@ class CanLine:
         with self._lock:
             self._services.remove(service)
 
+    def descriptor(self) -> int | None:
+        """Return what select() can wait on for frames, or None where the controller has none."""
+        with self._lock:
+            return self._port.descriptor()
+
     def events(self) -> list[Event]:
         """Return what happened since the last call, oldest first; at most EVENTS_MAX are kept."""
         with self._lock:

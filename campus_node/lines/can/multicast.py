@@ -15,8 +15,8 @@ The last frame may be shorter. CAN frames reach all listeners or none, but a lis
 one: after each round the head polls, hears what is missing, and repeats just that.
 
 None of these frames is authenticated. What is stored is: the manifest is signed and has a hash of each block,
-so that a stranger's frames cost time and nothing else. DONE is a hint; an upgrade counts when the terminal says
-so in a sealed message.
+so that a stranger's frames cost time and nothing else. DONE is a hint; an upgrade counts when the terminal
+says so in a sealed message.
 """
 
 import hashlib

@@ -15,8 +15,9 @@ from campus_node.lines.can.ids import (
 )
 from campus_node.lines.can.line import CanLine
 from campus_node.lines.can.port import CanPort
-from campus_node.lines.errors import FrameBroken
+from campus_node.lines.errors import FrameBroken, PeerGone
 from campus_node.lines.line import HEAD, Peer, Received, terminal_address
+from campus_node.wording import Sentence
 
 ANSWER_WITHIN_S: Final = 2.0  # the head lets terminals wait for their turn; asking again keeps the place
 ATTEMPTS: Final = 5
@@ -40,9 +41,9 @@ class TerminalLine(CanLine):
         self.broken_count = 0
 
     def send(self, peer: Peer, message: bytes, *, urgent: bool = False) -> None:
-        """See `Line.send`. Raise ValueError for anybody but HEAD."""
+        """See `Line.send`. Raise PeerGone for anybody but HEAD."""
         if peer != HEAD:
-            raise ValueError(f"a terminal speaks to the head, not to {peer}")
+            raise PeerGone(Sentence("a terminal reaches the head only, not {address}", address=peer))
         super().send(peer, message, urgent=urgent)
 
     def _take(self, frame: Frame, about: Physical | Functional | Signalled | Multicast, now_s: float) -> None:

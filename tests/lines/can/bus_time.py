@@ -86,6 +86,11 @@ class BusTime:
                 if self._due_of.get(name) == due_s:
                     self._concerned.add(name)
 
+    def close(self) -> None:
+        """Let all controllers go."""
+        for line in self.lines.values():
+            line.close()
+
     def concern(self, line: CanLine) -> None:
         """Call this line's loop at once: something was given to it."""
         self._concerned.update(name for name, one in self.lines.items() if one is line)
