@@ -32,10 +32,12 @@ class Ends(Protocol):
         tells_gone: whether `send` to a cut terminal says PeerGone at the latest after patience_s.
     """
 
-    head: Line
     message_bytes_max: int
     patience_s: float
     tells_gone: bool
+
+    @property
+    def head(self) -> Line: ...
 
     def terminal(self, address: Peer) -> Line:
         """Return a terminal's end, always the same."""
