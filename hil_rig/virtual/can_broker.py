@@ -120,14 +120,14 @@ class CanBroker:
                 nodes[name].unplug()
             case {"act": "plug", "node": name} if name in nodes:
                 nodes[name].plug()
-            case {"act": "stick", "node": name, "stuck": bool(stuck)} if name in nodes:
-                nodes[name].stick(stuck)
-            case {"act": "cut", "nodes": list(names)} if all(name in nodes for name in names):
+            case {"act": "stick", "node": name} if name in nodes:
+                nodes[name].stick(bool(order.get("stuck", True)))
+            case {"act": "cut", "names": list(names)} if all(name in nodes for name in names):
                 self.model.cut(names)
             case {"act": "mend"}:
                 self.model.mend()
-            case {"act": "short", "dominant": bool(dominant)}:
-                self.model.short(dominant=dominant)
+            case {"act": "short"}:
+                self.model.short(dominant=bool(order.get("dominant")))
             case {"act": "repair"}:
                 self.model.repair()
             case {"act": "health"}:
@@ -206,7 +206,7 @@ class Connection:
                 if not packet:
                     raise ValueError("closed")
                 self._take(packet)
-            except (ValueError, KeyError):  # gone, or it speaks something else
+            except (ValueError, KeyError, TypeError):  # gone, or it speaks something else
                 self._broker.drop(self)
                 return
 

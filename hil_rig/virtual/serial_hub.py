@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import os
 import termios
+import threading
 import tty
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from hil_rig.virtual.paced_loop import PacedLoop, run_until_terminated
 from hil_rig.virtual.serial_model import SerialEvent, SerialModel, SerialPort
 
 READ_BYTES: Final = 4096
+ACT_TIMEOUT_S: Final = 10.0
 CHUNK_NS: Final = 20_000_000  # a long burst is handed on in pieces, as a UART would
 RATES: Final = {
     getattr(termios, f"B{rate}"): rate
@@ -116,8 +118,11 @@ class PtyHub:
         self.dropped += len(received) - handed
 
     def _do(self, act: Callable[[], None]) -> None:
-        self._acts.append(act)
+        """Have the hub's thread do something, and wait until it has."""
+        done = threading.Event()
+        self._acts += [act, done.set]
         self.loop.wake()
+        assert done.wait(ACT_TIMEOUT_S), "the hub does not run"
 
     def _step(self, now_ns: int) -> None:
         if self._acts or self.model.next_ns is not None:

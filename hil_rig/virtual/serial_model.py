@@ -56,11 +56,11 @@ class Burst:
     def edges(self, from_ns: int) -> list[int]:
         """Return the boundaries of bits from an instant on, for about two bytes."""
         if not self.payload:
-            return [at for at in (self.start_ns, self.end_ns) if at >= from_ns]
+            return [at for at in (self.start_ns, self.end_ns) if at >= from_ns]  # the end is never before
         first = max(0, (from_ns - self.start_ns) * self.baud // SECOND_NS)
         last = min(BYTE_BITS * len(self.payload), first + 2 * BYTE_BITS + 2)
-        edges = (self.start_ns + self.bit_end(bit) for bit in range(first, last + 1))
-        return [at for at in edges if from_ns <= at <= self.end_ns]
+        edges = {min(self.end_ns, self.start_ns + self.bit_end(bit)) for bit in range(first, last + 1)}
+        return sorted(at for at in edges if at >= from_ns)
 
 
 class SerialEvent(NamedTuple):
@@ -229,9 +229,6 @@ class SerialModel:
         self.now_ns = now_ns
         if not self._bursts:
             return
-        for port in self.ports.values():
-            if port.plugged:
-                self._hear(port)
         for burst in sorted(self._bursts, key=lambda one: one.end_ns):
             if burst.end_ns <= now_ns and not burst.noted:
                 burst.noted = True
@@ -241,6 +238,9 @@ class SerialModel:
                         burst.start_ns, burst.end_ns, burst.port.name, burst.payload, burst.baud
                     )
                     self.trace(event)
+        for port in self.ports.values():
+            if port.plugged:
+                self._hear(port)
         # A UART that is within a byte still needs what began before it.
         needed_ns = min((port.heard_ns for port in self.ports.values() if port.plugged), default=now_ns)
         self._bursts = [burst for burst in self._bursts if burst.end_ns > min(now_ns, needed_ns)]
@@ -276,7 +276,12 @@ class SerialModel:
     def _sample(self, port: SerialPort, others: list[Burst]) -> bool:
         """Let a UART look for a start bit and sample one byte; tell whether it has got on."""
         now_ns, baud = self.now_ns, port.baud
-        edges = sorted({port.heard_ns, *(at for burst in others for at in burst.edges(port.heard_ns))})
+        listed = [burst.edges(port.heard_ns) for burst in others]
+        horizon_ns = min(  # beyond it the list of somebody's edges ends before his burst does
+            (edges[-1] for edges, burst in zip(listed, others, strict=True) if edges[-1] < burst.end_ns),
+            default=NEVER_NS,
+        )
+        edges = sorted({port.heard_ns, *(at for some in listed for at in some if at <= horizon_ns)})
         start_ns = next((at for at in edges if not _level(others, at) and _level(others, at - 1)), None)
         if start_ns is None or start_ns >= now_ns:
             passed_ns = min(now_ns, edges[-1])

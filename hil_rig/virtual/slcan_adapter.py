@@ -1,15 +1,16 @@
-"""A serial CAN adapter that speaks the Lawicel protocol ("slcan"), on a pseudo-terminal, in front of a bus node.
+"""A serial CAN adapter that speaks the Lawicel protocol ("slcan"): a pseudo-terminal in front of a bus node.
 
     python -m hil_rig.virtual.slcan_adapter --socket /run/can0.sock --link /run/slcan0
     can.Bus(interface="slcan", channel="/run/slcan0", bitrate=250000, sleep_after_open=0)
 
-Commands are lines that end in a carriage return. What was done is answered with a carriage return, what was not
-with a bell (07). After the commands of the Lawicel CAN232 and CANUSB manuals: S and s (bit rate), O, L and C
-(open, listen, close), t T r R (send), F (status), V, N, M, m, X, Z. The serial side is not slowed down to its
-bit rate: adapters on USB are not, either.
+Commands are lines that end in a carriage return. What was done is answered with a carriage return, what was
+not with a bell (07). After the commands of the Lawicel CAN232 and CANUSB manuals: S and s (bit rate), O, L
+and C (open, listen, close), t T r R (send), F (status), V, N, M, m, X, Z. The serial side is not slowed down
+to its bit rate, as on USB. While too many frames wait for the bus nothing is read: the writer has to wait.
 """
 
 import argparse
+import errno
 import os
 import tty
 from collections.abc import Callable, Sequence
@@ -58,13 +59,14 @@ class SlcanAdapter:
         self._listen_only = False
         self._stamped = False
         self._status = 0
-        self._line = bytearray()
+        self._typed = bytearray()  # not yet obeyed
+        self._waits = False  # for room in the node's queue
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
         self.loop = PacedLoop(lambda _: None, lambda: None, clock=clock, name=f"slcan adapter {self.path}")
-        self.loop.watch(self._master, self._typed)
+        self.loop.watch(self._master, self._read)
 
     def __enter__(self) -> Self:
         self.loop.start()
@@ -85,20 +87,35 @@ class SlcanAdapter:
             os.close(self._master)
             os.close(self._slave)
 
-    def _typed(self) -> None:
+    def _read(self) -> None:
         try:
-            typed = os.read(self._master, READ_BYTES)
+            self._typed += os.read(self._master, READ_BYTES)
         except OSError:  # its other end is being closed or opened again
             return
-        for octet in typed:
-            if octet == OK[0]:
-                self._write(self._obey(bytes(self._line)))
-                self._line.clear()
-            elif len(self._line) < LINE_BYTES_MAX:
-                self._line.append(octet)
+        self._work()
 
-    def _obey(self, line: bytes) -> bytes:
-        """Do what one line asks for and return the answer."""
+    def _work(self) -> None:
+        """Obey line by line, until one has to wait."""
+        while OK in self._typed:
+            line, _, rest = self._typed.partition(OK)
+            answer = self._obey(bytes(line))
+            if answer is None:
+                break
+            self._typed = rest
+            self._write(answer)
+        waits = OK in self._typed
+        if waits != self._waits:
+            self._waits = waits
+            if waits:
+                self.loop.forget(self._master)
+            else:
+                self.loop.watch(self._master, self._read)
+        if not waits and len(self._typed) > LINE_BYTES_MAX:
+            self._typed.clear()  # no command is that long
+            self._write(REFUSED)
+
+    def _obey(self, line: bytes) -> bytes | None:
+        """Do what one line asks for and return the answer; None where it has to wait."""
         try:
             command, rest = line[:1].decode("ascii"), line[1:].decode("ascii")
             match command:
@@ -128,8 +145,8 @@ class SlcanAdapter:
     def _set_bitrate(self, command: str, rest: str) -> bytes:
         if self._bus:
             return REFUSED
-        if command == "s":  # registers of an SJA1000 at 16 MHz: 16 MHz / 2 / prescaler / quanta
-            timing = can.BitTiming.from_registers(16_000_000, int(rest[:2], 16), int(rest[2:4], 16))
+        if command == "s":  # registers of an SJA1000 at 16 MHz, which it halves first
+            timing = can.BitTiming.from_registers(8_000_000, int(rest[:2], 16), int(rest[2:4], 16))
             self._asked_bitrate = round(timing.bitrate)
         else:
             self._asked_bitrate = BITRATES[int(rest)]
@@ -154,7 +171,7 @@ class SlcanAdapter:
         self._bus = None
         return OK
 
-    def _send(self, command: str, rest: str) -> bytes:
+    def _send(self, command: str, rest: str) -> bytes | None:
         extended, remote = command in "TR", command in "rR"
         digits = 8 if extended else 3
         length = int(rest[digits : digits + 1], 16)
@@ -170,8 +187,10 @@ class SlcanAdapter:
         )
         try:
             self._bus.send(message)
-        except can.CanError:  # bus off, or too many wait
-            self._status |= STATUS_BUS_ERROR
+        except can.CanError as error:
+            if error.error_code == errno.ENOBUFS:
+                return None
+            self._status |= STATUS_BUS_ERROR  # bus off, or the bus has ended
             return REFUSED
         return (b"Z" if extended else b"z") + OK
 
@@ -179,18 +198,20 @@ class SlcanAdapter:
         """Hand on what has arrived at the node."""
         for _ in range(RECEIVED_A_TURN):
             if not self._bus:
-                return
+                break
             try:
                 message = self._bus.recv(0)
             except can.CanError:  # the bus behind has ended: as if the adapter had been closed
                 self._shut()
-                return
+                break
             if message is None:
-                return
+                break
             if message.is_error_frame:
                 self._note()
             elif not self._write(self._typed_out(message)):
                 self._status |= STATUS_RECEIVE_FULL | STATUS_OVERRUN
+        if self._waits:
+            self._work()
 
     def _note(self) -> None:
         assert self._bus

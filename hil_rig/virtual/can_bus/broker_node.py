@@ -84,11 +84,11 @@ class BrokerNode(can.BusABC):
         frame.demand_valid()
         deadline_s = self._clock.monotonic_s() + (timeout or 0)
         while self._outstanding >= SEND_QUEUE_FRAMES:
-            message = self._read(max(0.0, deadline_s - self._clock.monotonic_s()))
-            if message:
-                self._kept.append(message)
-            elif self._clock.monotonic_s() >= deadline_s and self._outstanding >= SEND_QUEUE_FRAMES:
+            packet = self._next_packet(deadline_s)
+            if packet is None:
                 raise can.CanOperationError(f"{self}: the queue is full", errno.ENOBUFS)
+            if message := self._understand(packet):
+                self._kept.append(message)
         if self._state is State.BUS_OFF:
             raise can.CanOperationError(f"{self} is bus off", errno.ENETDOWN)
         with self._lock:
@@ -132,18 +132,22 @@ class BrokerNode(can.BusABC):
     def _read(self, timeout: float | None) -> can.Message | None:
         """Return the next message; None when the time is over."""
         deadline_s = None if timeout is None else self._clock.monotonic_s() + timeout
-        while True:
-            left_s = None if deadline_s is None else max(0.0, deadline_s - self._clock.monotonic_s())
-            if not select.select([self._socket], [], [], left_s)[0]:
-                return None
-            try:
-                packet = self._socket.recv(PACKET_BYTES_MAX)
-            except OSError as error:
-                raise can.CanOperationError(f"{self}: the broker has ended") from error
-            if not packet:
-                raise can.CanOperationError(f"{self}: the broker has ended")
+        while packet := self._next_packet(deadline_s):
             if message := self._understand(packet):
                 return message
+        return None
+
+    def _next_packet(self, deadline_s: float | None) -> bytes | None:
+        left_s = None if deadline_s is None else max(0.0, deadline_s - self._clock.monotonic_s())
+        if not select.select([self._socket], [], [], left_s)[0]:
+            return None
+        try:
+            packet = self._socket.recv(PACKET_BYTES_MAX)
+        except OSError as error:
+            raise can.CanOperationError(f"{self}: the broker has ended") from error
+        if not packet:
+            raise can.CanOperationError(f"{self}: the broker has ended")
+        return packet
 
     def _understand(self, packet: bytes) -> can.Message | None:
         if packet[0] == Kind.NOTICE:
