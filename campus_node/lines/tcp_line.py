@@ -1,4 +1,4 @@
-"""TCP lines: the terminal's end, which calls, and the head's, which is called by all terminals of a place.
+"""TCP lines: what both ends have in common, and the terminal's end, which calls. The head's is in tcp_head.py.
 
 Both are driven by `step`, which never blocks, or by a `LineThread`; `send` and `receive` may be called by any
 thread. TLS with certificates of both sides; what a connection owes its peer is in tcp_link.py.
@@ -23,7 +23,6 @@ from federation.errors import CampusCardError
 
 RECEIVED_MAX: Final = 1024  # messages that wait for the caller; then nothing is read until there is room
 HANDSHAKE_S_MAX: Final = 10.0
-STRANGERS_MAX: Final = 64  # connections without an identity yet
 RETRY_S_MIN: Final = 0.5
 RETRY_S_MAX: Final = 60.0
 RETRY_JITTER: Final = 0.25
@@ -42,7 +41,7 @@ class Called:
 
 
 class TcpLine:
-    """What both ends have in common; see `TcpTerminalLine` and `TcpHeadLine`."""
+    """What both ends have in common; see `TcpTerminalLine`, and `TcpHeadLine` in tcp_head.py."""
 
     def __init__(self, name: str, tempo: Tempo, random_bytes: Random) -> None:
         self.refused: deque[str] = deque(maxlen=100)  # why connections were given up, latest last
@@ -319,88 +318,3 @@ class TcpTerminalLine(TcpLine):
     def _close_more(self) -> None:
         if self._calling is not None:
             self._forget_socket(self._calling.connection)
-
-
-class TcpHeadLine(TcpLine):
-    """The head's end: listens, and gives each terminal its address by its certificate.
-
-    Args:
-        name: for people.
-        listener: a listening socket.
-        context: see `tcp_tls.server_context`.
-        admit: gives the address of a certificate (DER), 1 to 254; raises Refused if it is nobody's.
-        tempo: BROAD, or METERED where bytes cost.
-        random_bytes: names of ends.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        listener: socket.socket,
-        context: ssl.SSLContext,
-        admit: Callable[[bytes], Peer],
-        *,
-        random_bytes: Random,
-        tempo: Tempo = BROAD,
-    ) -> None:
-        super().__init__(name, tempo, random_bytes)
-        self._listener = listener
-        self._context = context
-        self._admit = admit
-        self._strangers: list[Called] = []
-        listener.setblocking(False)
-        self._selector.register(listener, selectors.EVENT_READ)
-
-    def port(self) -> int:
-        """Return the port that is listened on."""
-        return int(self._listener.getsockname()[1])
-
-    def drop(self, peer: Peer) -> None:
-        """Cut a terminal's connection, if it has one: its certificate was revoked, or it is isolated."""
-        with self._lock:
-            called = self._calls.get(peer)
-            if called is not None:
-                self._part(called, Reason.STOPPING, self._now_s)
-
-    def _step_more(self, now_s: float) -> float:
-        self._answer_calls(now_s)
-        for called in list(self._strangers):
-            self._get_to_know(called, now_s)
-        return min((c.connection.begun_at_s + HANDSHAKE_S_MAX for c in self._strangers), default=NEVER_S)
-
-    def _answer_calls(self, now_s: float) -> None:
-        while True:
-            try:
-                raw, _ = self._listener.accept()
-            except OSError:
-                return  # nobody calls, a caller gave up, or no descriptor is left: the next step tries
-            connection = Connection(raw, self._context, server=True, begun_at_s=now_s)
-            self._strangers.append(Called(connection))
-            if len(self._strangers) > STRANGERS_MAX:  # the oldest gives way: a flood does not lock the door
-                self._forget_socket(self._strangers.pop(0).connection)
-
-    def _get_to_know(self, called: Called, now_s: float) -> None:
-        connection = called.connection
-        try:
-            connection.advance()
-            if connection.stage is not Stage.OPEN:
-                if now_s - connection.begun_at_s >= HANDSHAKE_S_MAX:
-                    raise LineDown(Sentence("the other side is silent"))
-                self._watch_one(connection)
-                return
-            peer = self._admit(connection.leaf())
-        except CampusCardError as error:
-            self._note(error)
-            self._strangers.remove(called)
-            self._forget_socket(connection)
-            return
-        self._strangers.remove(called)
-        if peer not in self._links:
-            self._links[peer] = Link(f"{self._name} {peer}", self._tempo, self._random, now_s)
-        self._join(called, peer, now_s)
-
-    def _close_more(self) -> None:
-        for called in self._strangers:
-            self._forget_socket(called.connection)
-        self._selector.unregister(self._listener)
-        self._listener.close()

@@ -13,7 +13,8 @@ from campus_node.lines.driver import LineThread
 from campus_node.lines.errors import PeerGone
 from campus_node.lines.line import HEAD, MESSAGE_BYTES_MAX, Line, Peer
 from campus_node.lines.tcp_frames import FrameReader
-from campus_node.lines.tcp_line import STRANGERS_MAX, TcpHeadLine, TcpTerminalLine
+from campus_node.lines.tcp_head import STRANGERS_MAX, TcpHeadLine
+from campus_node.lines.tcp_line import TcpTerminalLine
 from campus_node.lines.tcp_link import METERED, Tempo
 from campus_node.lines.tcp_tls import admission, client_context, server_context
 from campus_node.pki.campus_pki import CampusPki, Reason, make_root_directory
