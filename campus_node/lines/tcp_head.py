@@ -9,6 +9,7 @@ from typing import Final
 from campus_node.lines.errors import LineDown
 from campus_node.lines.line import Peer
 from campus_node.lines.tcp_connection import Connection, Stage
+from campus_node.lines.tcp_frames import Reason
 from campus_node.lines.tcp_line import HANDSHAKE_S_MAX, Called, Random, TcpLine
 from campus_node.lines.tcp_link import BROAD, NEVER_S, Link, Tempo
 from campus_node.wording import Sentence

@@ -1,4 +1,4 @@
-"""TCP lines: what both ends have in common, and the terminal's end, which calls. The head's is in tcp_head.py.
+"""TCP lines: what both ends have in common, and the terminal's end, which calls; the head's: tcp_head.py.
 
 Both are driven by `step`, which never blocks, or by a `LineThread`; `send` and `receive` may be called by any
 thread. TLS with certificates of both sides; what a connection owes its peer is in tcp_link.py.
