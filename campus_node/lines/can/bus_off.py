@@ -12,9 +12,14 @@ STEADY_S: Final = 60.0  # on the bus for so long: the next time counts as the fi
 
 
 class BackOff:
-    """Waits of one controller: 0.1 s, doubled each time up to 60 s. Pure."""
+    """Waits of one controller: 0.1 s, doubled each time up to 60 s. Pure.
 
-    def __init__(self) -> None:
+    Args:
+        spread: 0 to 1, another one in each device: two that threw each other off do not come back together.
+    """
+
+    def __init__(self, spread: float = 0.0) -> None:
+        self._stretch = 1 + spread
         self.count = 0  # since the start; a terminal says it in its heartbeat
         self._step = 0
         self._due_s: float | None = None
@@ -49,5 +54,5 @@ class BackOff:
         return float("inf") if self._due_s is None else self._due_s
 
     def _wait(self, now_s: float) -> None:
-        self._due_s = now_s + min(BACK_OFF_FIRST_S * 2**self._step, BACK_OFF_MAX_S)
+        self._due_s = now_s + min(BACK_OFF_FIRST_S * 2**self._step, BACK_OFF_MAX_S) * self._stretch
         self._step = min(self._step + 1, STEPS_MAX)

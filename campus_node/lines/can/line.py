@@ -56,6 +56,8 @@ class CanLine:
         own: this end's address.
         answer_within_s: how long a peer may take to let a message in.
         attempts: how often a message is begun before its peer counts as gone.
+        pause_s: the longest silence between two frames of a message.
+        spread: see `BackOff`.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class CanLine:
         answer_within_s: float,
         attempts: int,
         pause_s: float = 1.0,
+        spread: float = 0.0,
     ) -> None:
         self.own = own
         self.foreign_count = 0
@@ -88,7 +91,7 @@ class CanLine:
         self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
         self._services: list[Service] = []
         self._gone_until_s: dict[int, float] = {}
-        self.back_off = BackOff()
+        self.back_off = BackOff(spread)
         self._closed = False
         self._now_s = 0.0
 
@@ -294,7 +297,8 @@ class CanLine:
             self._in_flight.popleft()
         if not self._in_flight:
             return True
-        alike = rank == Priority.P7 or self._in_flight[-1][0] == frame.can_id
+        last_id = self._in_flight[-1][0]
+        alike = last_id == frame.can_id or (rank == Priority.P7 and last_id >> 20 == frame.can_id >> 20)
         return alike and len(self._in_flight) < IN_FLIGHT_MAX
 
     def _confirm(self, frame: Frame) -> None:

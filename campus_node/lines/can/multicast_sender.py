@@ -80,7 +80,7 @@ class MulticastSender:
         self._answered_s = 0.0
         self._answered: set[int] = set()
         self._silent: dict[int, int] = {}
-        self._wanted: set[int] = set()
+        self._wanted: dict[Spread, set[int]] = {Spread.MANIFEST: set(), Spread.IMAGE: set()}
         self._frames: Iterator[Frame] = self._all(Spread.MANIFEST)
 
     @property
@@ -147,7 +147,8 @@ class MulticastSender:
         self.rounds += 1
         self._polled_s = self._answered_s = now_s
         self._answered.clear()
-        self._wanted.clear()
+        for wanted in self._wanted.values():
+            wanted.clear()
 
     def _poll_of(self, asked: Asked) -> Poll:
         return Poll(self.rounds, self._transfer, asked, len(self._wholes[Spread.MANIFEST]), self._mark)
@@ -162,11 +163,11 @@ class MulticastSender:
         elif not self._waiting_for or self.rounds >= ROUNDS_MAX or not self._anybody_left():
             self._stage = Stage.OVER
         else:
-            self._repeat(Spread.IMAGE)
+            self._repeat()
 
     def _end_of_manifest(self) -> None:
-        if self._wanted and self.rounds < ROUNDS_MAX:
-            self._repeat(Spread.MANIFEST)
+        if self._wanted[Spread.MANIFEST] and self.rounds < ROUNDS_MAX:
+            self._repeat()
             return
         self._stage = Stage.IMAGE
         self._silent.clear()
@@ -175,11 +176,10 @@ class MulticastSender:
     def _anybody_left(self) -> bool:
         return any(self._silent.get(address, 0) < SILENT_ROUNDS_MAX for address in self._waiting_for)
 
-    def _repeat(self, spread: Spread) -> None:
-        wanted = sorted(self._wanted)
+    def _repeat(self) -> None:
+        wanted = [(spread, number) for spread in self._wanted for number in sorted(self._wanted[spread])]
         self.repeated_count += len(wanted)
-        whole = self._wholes[spread]
-        self._frames = (part_frame(spread, whole, number) for number in wanted)
+        self._frames = (part_frame(spread, self._wholes[spread], number) for spread, number in wanted)
 
     def _all(self, spread: Spread) -> Iterator[Frame]:
         whole = self._wholes[spread]
@@ -189,13 +189,13 @@ class MulticastSender:
             yield part_frame(spread, whole, number)
 
     def _want(self, spread: Spread, numbers: Iterable[int]) -> None:
-        about = Spread.MANIFEST if spread is Spread.NACK_MANIFEST else Spread.IMAGE
-        if (about is Spread.MANIFEST) != (self._stage is Stage.MANIFEST) or self._polled_s is None:
-            return
+        if self._polled_s is None:
+            return  # nobody was asked
         if spread is Spread.NACK_BLOCKS:
             blocks = [number for number in numbers if number < len(self._blocks.block_hashes)]
             for block in blocks:
-                self._wanted.update(self._blocks.frames_of(block))
+                self._wanted[Spread.IMAGE].update(self._blocks.frames_of(block))
             return
+        about = Spread.MANIFEST if spread is Spread.NACK_MANIFEST else Spread.IMAGE
         frames = -(-len(self._wholes[about]) // FRAME_BYTES)
-        self._wanted.update(number for number in numbers if number < frames)
+        self._wanted[about].update(number for number in numbers if number < frames)

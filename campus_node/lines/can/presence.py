@@ -45,10 +45,8 @@ class HeartbeatSource:
         self._calls.clear()
         if now_s >= self._next_s:
             heartbeat = self._state()
-            shift_s = (
-                self._every_s * heartbeat.source / 256 if self._next_s == 0.0 else 0.0
-            )  # not all at once
-            self._next_s = now_s + self._every_s + shift_s
+            shift = (heartbeat.source * 37 + heartbeat.serial * 101) % 256 / 256  # not all at once
+            self._next_s = now_s + self._every_s * (1 + (0.0 if self._next_s else shift))
             post(frame_of(heartbeat))
         return self._next_s
 

@@ -31,11 +31,12 @@ class TerminalLine(CanLine):
         name: what people call it.
         port: its controller, with the filters of its address.
         address: 1 to 254.
+        spread: 0 to 1, made of what tells this device from others, for example its serial number.
     """
 
-    def __init__(self, name: str, port: CanPort, address: int) -> None:
+    def __init__(self, name: str, port: CanPort, address: int, *, spread: float = 0.0) -> None:
         own = terminal_address(address)
-        super().__init__(name, port, own, answer_within_s=ANSWER_WITHIN_S, attempts=ATTEMPTS)
+        super().__init__(name, port, own, answer_within_s=ANSWER_WITHIN_S, attempts=ATTEMPTS, spread=spread)
         self._gathering = {Priority.P2: Gathering(), Priority.P6: Gathering()}
         self._conflict_s = -CONFLICT_EVERY_S
         self.broken_count = 0

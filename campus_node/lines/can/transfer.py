@@ -15,6 +15,7 @@ from campus_node.lines.can.ids import FRAME_BYTES_MAX, Frame, Priority
 from campus_node.lines.line import MESSAGE_BYTES_MAX
 
 NEVER_S: Final = float("inf")
+REPEATED_WITHIN_S: Final = 0.005  # a controller that saw an error in the last bit sends its frame again
 _LOGGER: Final = "campus_node.lines.can.isotp"
 _OFF_MS: Final = 2**31  # far beyond any transfer
 _FIRST_FRAME: Final = 1
@@ -42,6 +43,11 @@ _PARAMETERS: Final = {
 def is_first(frame: Frame) -> bool:
     """Return whether a transfer's frame opens a message of several frames."""
     return bool(frame.payload) and frame.payload[0] >> 4 == _FIRST_FRAME
+
+
+def is_single(frame: Frame) -> bool:
+    """Return whether a transfer's frame is a message by itself."""
+    return bool(frame.payload) and frame.payload[0] >> 4 == 0
 
 
 def is_consecutive(frame: Frame) -> bool:
@@ -84,7 +90,7 @@ class Transfer:
         self._tries = 0
         self._answer_due_s = NEVER_S
         self._frame_due_s = NEVER_S
-        self._last = Frame(0, b"")
+        self._last, self._last_s = Frame(0, b""), 0.0
         self._inbox: deque[isotp.CanMessage] = deque()
         address = isotp.Address(
             isotp.AddressingMode.NormalFixed_29bits,
@@ -113,8 +119,10 @@ class Transfer:
 
     def take(self, frame: Frame, now_s: float) -> None:
         """Take a frame that the peer sent to this end in this class; whatever it holds, nothing is raised."""
-        repeated = frame == self._last and is_consecutive(frame)
-        self._last = frame
+        repeated = frame == self._last and (
+            is_consecutive(frame) or (is_single(frame) and now_s - self._last_s < REPEATED_WITHIN_S)
+        )
+        self._last, self._last_s = frame, now_s
         if repeated or not 1 <= len(frame.payload) <= FRAME_BYTES_MAX:
             self.broken_count += not repeated
             return

@@ -1,7 +1,7 @@
 """Lines on a modelled bus, in bus time: everything runs in one thread and is exact on any machine."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import can
@@ -17,6 +17,7 @@ from hil_rig.virtual.can_bus.virtual_node import VirtualNode
 
 SECOND_NS: Final = 1_000_000_000
 HEAD_NODE: Final = "head"
+ALARM: Final = "alarm"
 
 
 def node_name(address: int) -> str:
@@ -38,12 +39,15 @@ class BusTime:
         self.frames: list[WireEvent] = []
         self.keep_frames = False
         self.lines: dict[str, CanLine] = {}
+        self._alarm_s = 0.0
         self._concerned: set[str] = set()
+        self.stepped: set[str] = set()  # whose loops were called last
         self._due: list[tuple[float, str]] = []
         self._due_of: dict[str, float] = {}
         self.head = HeadLine("can0", self.port(0), open_max=open_max)
         self._join(HEAD_NODE, self.head)
         self.tills = {address: self.add(address) for address in range(1, terminals + 1)}
+        self._addresses = {node_name(address): address for address in self.tills}
 
     @property
     def now_s(self) -> float:
@@ -62,6 +66,12 @@ class BusTime:
         line = TerminalLine(f"till {address}", self.port(address, node), address)
         self._join(node or node_name(address), line)
         return line
+
+    def tills_stepped(self) -> Iterator[tuple[int, TerminalLine]]:
+        """Yield the terminals for which something may have come."""
+        for name in self.stepped:
+            if name in self._addresses:
+                yield self._addresses[name], self.tills[self._addresses[name]]
 
     def run(self, for_s: float, until: Callable[[], bool] | None = None) -> bool:
         """Let bus time pass; return whether `until` came true, and stop then."""
@@ -85,6 +95,14 @@ class BusTime:
                 due_s, name = heapq.heappop(self._due)
                 if self._due_of.get(name) == due_s:
                     self._concerned.add(name)
+                elif name == ALARM:
+                    self._concerned.add(HEAD_NODE)
+
+    def call_at(self, at_s: float) -> None:
+        """Make `run` look around at this instant, too."""
+        if at_s != self._alarm_s:
+            self._alarm_s = at_s
+            heapq.heappush(self._due, (at_s + 1e-6, ALARM))  # an instant later: a float is no nanosecond
 
     def close(self) -> None:
         """Let all controllers go."""
@@ -102,6 +120,7 @@ class BusTime:
 
     def _step_all(self) -> None:
         names, self._concerned = self._concerned, set()
+        self.stepped = names
         for name in sorted(names):
             due_s = max(self.lines[name].step(self.now_s), self.now_s + 1e-6)
             if self._due_of.get(name) != due_s:
