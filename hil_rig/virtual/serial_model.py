@@ -39,6 +39,14 @@ class Burst:
         """Return how many ns after its start so many bits are over."""
         return bits * SECOND_NS // self.baud
 
+    def read_ns(self, index: int) -> int:
+        """Return when a UART has read a byte of it: in the middle of the byte's stop bit."""
+        return (
+            self.start_ns
+            + self.bit_end(BYTE_BITS * index)
+            + (2 * BYTE_BITS - 1) * SECOND_NS // (2 * self.baud)
+        )
+
     def level(self, at_ns: int) -> int:
         """Return what this node drives at an instant; 1 also where it drives nothing."""
         if not self.start_ns <= at_ns < self.end_ns:
@@ -262,13 +270,13 @@ class SerialModel:
             alone_until_ns = min((b.start_ns for b in others if b is not first), default=NEVER_NS)
             index = _aligned(first, port)
             if index is not None:
-                complete = _bytes_before(first, min(now_ns, alone_until_ns, first.end_ns)) - index
+                undisturbed_ns = min(alone_until_ns, first.end_ns)
+                complete = _bytes_read(first, min(now_ns, undisturbed_ns)) - index
                 if complete > 0:
-                    port.heard_ns = first.start_ns + first.bit_end(BYTE_BITS * (index + complete))
+                    port.heard_ns = first.read_ns(index + complete - 1)
                     port.deliver(first.payload[index : index + complete], port.heard_ns)
                     continue
-                byte_end_ns = first.start_ns + first.bit_end(BYTE_BITS * (index + 1))
-                if byte_end_ns <= min(alone_until_ns, first.end_ns):
+                if now_ns < first.read_ns(index) <= undisturbed_ns:
                     return  # not yet complete
             if not self._sample(port, others):
                 return
@@ -312,14 +320,16 @@ def _aligned(burst: Burst, port: SerialPort) -> int | None:
         return None
     if port.heard_ns <= burst.start_ns:
         return 0
-    index = _bytes_before(burst, port.heard_ns)
-    return index if burst.start_ns + burst.bit_end(BYTE_BITS * index) == port.heard_ns else None
+    index = _bytes_read(burst, port.heard_ns)
+    if not index or index == len(burst.payload):
+        return None
+    return index if port.heard_ns <= burst.start_ns + burst.bit_end(BYTE_BITS * index) else None
 
 
-def _bytes_before(burst: Burst, at_ns: int) -> int:
-    """Return how many bytes of a burst are complete at an instant."""
-    index = (at_ns - burst.start_ns + 1) * burst.baud // (SECOND_NS * BYTE_BITS)
+def _bytes_read(burst: Burst, at_ns: int) -> int:
+    """Return how many bytes of a burst a UART of its rate has read at an instant."""
+    index = (at_ns - burst.start_ns) * burst.baud // (SECOND_NS * BYTE_BITS) + 1
     index = max(0, min(index, len(burst.payload)))
-    while index and burst.start_ns + burst.bit_end(BYTE_BITS * index) > at_ns:
+    while index and burst.read_ns(index - 1) > at_ns:
         index -= 1
     return index
