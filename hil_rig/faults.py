@@ -26,6 +26,8 @@ class What(StrEnum):
     READ_ONLY = "read-only"
     DATABASE_GONE = "database gone"
     CLOCK_STEP = "clock step"
+    BIT_ERROR = "bit error"
+    FRAME_LOST = "frame lost"
     CARD_LEFT_BEFORE = "card left before the command"
     CARD_LEFT_AFTER = "card left before the answer"
     CARD_LEFT_WITHIN = "card left within the answer"
@@ -39,13 +41,14 @@ class Counted(StrEnum):
     SENT = "sent"
     ACKNOWLEDGEMENT = "acknowledgement"
     COMMAND = "command"
+    FRAME = "frame"
 
 
 class Fault(NamedTuple):
     """One thing that is broken on purpose.
 
     `size` belongs to the act: milliseconds of an outage or of a clock step (negative = back), pages left on a
-    full disk, bytes of an answer that got out; 0 where the act has no size.
+    full disk, bytes of an answer that got out, the bit of a frame that is hit; 0 where the act has no size.
     """
 
     place: str

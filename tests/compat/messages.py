@@ -29,15 +29,16 @@ def definitions() -> descriptor_pb2.FileDescriptorSet:
 
 
 def filled_messages() -> Iterator[dict[str, Any]]:
-    """Yield type, bytes in hex and content of one message of every type."""
+    """Yield type, bytes in hex and content of a message of every type; of alternatives, one with each."""
     for file in files():
         for descriptor in file.message_types_by_name.values():
-            message = _filled(descriptor)
-            yield {
-                "type": descriptor.full_name,
-                "hex": message.SerializeToString(deterministic=True).hex().upper(),
-                "says": content(message),
-            }
+            for chosen in range(max((len(one.fields) for one in descriptor.oneofs), default=1)):
+                message = _filled(descriptor, chosen)
+                yield {
+                    "type": descriptor.full_name,
+                    "hex": message.SerializeToString(deterministic=True).hex().upper(),
+                    "says": content(message),
+                }
 
 
 def content(message: Message) -> dict[str, Any]:
@@ -45,9 +46,12 @@ def content(message: Message) -> dict[str, Any]:
     return MessageToDict(message, preserving_proto_field_name=True)
 
 
-def _filled(descriptor: Descriptor) -> Message:
+def _filled(descriptor: Descriptor, chosen: int = 0) -> Message:
     message = GetMessageClass(descriptor)()
     for field in descriptor.fields:
+        one = field.containing_oneof
+        if one is not None and one.fields[chosen % len(one.fields)] != field:
+            continue
         value = _value(field)
         if field.is_repeated:
             getattr(message, field.name).extend([value, value])

@@ -1,0 +1,1 @@
+"""Lines between tills and a campus: CAN, RS-485, TCP, thin links, their virtual sides (docs/wire.md)."""
