@@ -6,7 +6,7 @@ from typing import Any
 from bench.harness import RESULTS
 from bench.report import number_text
 
-NAMES = ("ledger", "grpc")
+NAMES = ("ledger", "grpc", "purse")
 
 
 def table(results: list[dict[str, Any]]) -> str:
