@@ -6,7 +6,7 @@ from typing import Any
 from bench.harness import RESULTS
 from bench.report import number_text
 
-NAMES = ("ledger", "grpc")
+NAMES = ("ledger", "grpc", "purse")
 
 
 def table(results: list[dict[str, Any]]) -> str:
@@ -22,7 +22,8 @@ def _line(figure: dict[str, Any]) -> str:
     has_reference = figure["reference"] is not None
     rounds = [r["value"] / r["reference"] if has_reference else r["value"] for r in figure["rounds"]]
     judged = figure["ratio"] if has_reference else figure["value"]
-    sign, bound = ("×", "≥") if figure["better"] == "higher" else (f" {figure['unit']}", "≤")
+    sign = "×" if has_reference else f" {figure['unit']}"
+    bound = "≥" if figure["better"] == "higher" else "≤"
     spread = f"{number_text(min(rounds))}–{number_text(max(rounds))}"
     reference = number_text(figure["reference"]) if has_reference else ""
     cells = (

@@ -20,6 +20,7 @@ TERMINAL: Final[dict[str, str]] = {
     "the terminal's clock shows no date: it must not sell": "终端时钟无效: 不得消费",
     "the terminal's journal is full: nothing can be sold": "终端流水已满: 停止消费",
     "this card does not say which one it is: present the same card": "此卡未给出应用序列号: 请出示原卡",
+    "this card pays at most {fen} fen at once": "此卡单笔最多支付 {fen} 分",
     "this is another card: present the same card": "不是同一张卡: 请出示原卡",
     "this purse holds at most {fen} fen": "此钱包余额上限为 {fen} 分",
     "{first} to {through} is no range of records": "{first} 至 {through} 不是有效的记录范围",

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from campus_node.purse import recovery
+from campus_node.purse.algorithm import Algorithm
 from campus_node.purse.answers import Debited, PurchaseInit
 from campus_node.purse.apdu import demand
 from campus_node.purse.channel import CardChannel
@@ -25,6 +26,7 @@ from campus_node.purse.errors import CardLeft, CardRefused, ReaderLost
 from campus_node.purse.files import PublicFile
 from campus_node.purse.journal_entries import Movement, Reason, State
 from campus_node.purse.movement_log import MovementLog, Recorded
+from campus_node.purse.offline_limits import OfflineLimits
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, OtherCard, Pin, present, show_pin
 from campus_node.purse.psam import SamInit
@@ -81,6 +83,7 @@ class PurchaseRequest:
         pin: where the card wants one before a purchase: the deposit's.
         asn: the card that was looked at before, 10 bytes; None = whichever lies there.
         hotlist_version: that this terminal has; goes into the record.
+        limits: what one payment may be, by the algorithm of the card's key.
     """
 
     amount_fen: int
@@ -91,6 +94,7 @@ class PurchaseRequest:
     pin: Pin | None = None
     asn: bytes | None = None
     hotlist_version: int = 0
+    limits: OfflineLimits = OfflineLimits()
 
 
 class Step(Enum):
@@ -132,7 +136,7 @@ def run(
         log: on the terminal's journal.
 
     Raises:
-        ClockInvalid, CounterSpent, OtherCard, Unsettled, JournalFull: refused beforehand.
+        ClockInvalid, CounterSpent, OtherCard, OverOfflineLimit, Unsettled, JournalFull: refused beforehand.
         CardRefused: the card or the PSAM says no before it was charged; PurseTooSmall, KeyNotFound and the
             others.
         CardLeft, ReaderLost: the card or the PSAM went before it was charged.
@@ -187,6 +191,7 @@ class _Purchase:
         self.init = PurchaseInit.parse(demand(self.card, command))
         if self.init.offline_seq >= SEQ_MAX:
             raise CounterSpent(Sentence("the card's counter is at its end: it must be replaced"))
+        self.request.limits.check(Algorithm.from_byte(self.init.algorithm_byte), self.request.amount_fen)
         return Step.SAM_INIT
 
     def init_sam(self) -> Step:

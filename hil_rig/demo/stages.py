@@ -182,7 +182,7 @@ class PayAtOnce:
                 except queue.Empty:
                     fault = None
                 show(sum(crowd.progress.answered for crowd in crowds))
-                if fault is not None:
+                if fault is not None and not told_to_stop:  # afterwards perhaps nobody waits any more
                     kills.append(self._kill(scene, crowds, fault))
                 if scene.stopping.is_set() and not told_to_stop:
                     told_to_stop = True

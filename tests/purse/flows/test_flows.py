@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from campus_node.purse import load, purchase
+from campus_node.purse.algorithm import Algorithm
 from campus_node.purse.commands import Purse, TransactionType
 from campus_node.purse.errors import AccessDenied, CardSpent, PinWrong, PurseTooSmall
 from campus_node.purse.issuer import (
@@ -17,6 +18,7 @@ from campus_node.purse.issuer import (
 )
 from campus_node.purse.journal_entries import Reason, State
 from campus_node.purse.movement_log import ENTRIES_MAX, Unsettled
+from campus_node.purse.offline_limits import DEFAULT_FEN, OfflineLimits, OverOfflineLimit
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import OtherCard, Pin
 from campus_node.terminal.journal import JournalFull
@@ -195,3 +197,20 @@ def test_a_wrong_mac2_changes_no_card_and_ends_void(till: Till, transaction_type
     assert (outcome.state, outcome.reason) == (State.VOID, Reason.NEVER_WRITTEN)
     assert till.in_card(request.purse).balance_fen == (EP_FEN if request.purse is Purse.EP else ED_FEN)
     assert do_load(till, request).state is State.DONE
+
+
+def test_a_card_pays_at_once_no_more_than_its_algorithm_is_good_for(till: Till) -> None:
+    limits = OfflineLimits({Algorithm.SM4: 100, Algorithm.TDES: 100})
+    with pytest.raises(OverOfflineLimit):
+        buy(till, purchase.PurchaseRequest(101, NOON, limits=limits))
+    nothing_happened(till)
+    assert buy(till, purchase.PurchaseRequest(100, NOON, limits=limits)).state is State.DONE
+    with pytest.raises(OverOfflineLimit):
+        buy(till, purchase.PurchaseRequest(1, NOON, limits=OfflineLimits({})))
+
+
+def test_cards_of_the_weaker_algorithm_pay_less_at_once() -> None:
+    limits = OfflineLimits()
+    limits.check(Algorithm.SM4, DEFAULT_FEN[Algorithm.SM4])
+    with pytest.raises(OverOfflineLimit):
+        limits.check(Algorithm.TDES, DEFAULT_FEN[Algorithm.SM4])
