@@ -7,13 +7,16 @@ from typing import Final
 from campus_node.cli.chinese_card import CARD, CARD_HELP
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_keys import KEYS
+from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.wording import Sentence
 
-CATALOGUE: Final[Mapping[str, str]] = HELP | KEYS | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS
+CATALOGUE: Final[Mapping[str, str]] = (
+    HELP | KEYS | LINES | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS
+)
 
 
 class Language(StrEnum):

@@ -14,7 +14,7 @@ from campus_node.lines.envelope import Direction, label, seal
 from campus_node.lines.errors import Forged, FrameBroken, Replayed, SessionMissing, SessionSpent
 from campus_node.lines.head_sessions import BEGUN_S_MAX, HELLOS_PER_S_MAX, HeadSessions
 from campus_node.lines.line import Peer
-from campus_node.lines.reservations import FileReservation
+from campus_node.lines.reservations import FileReservation, ReservationLost
 from campus_node.lines.sessions import RENEW_COUNTER, SESSION_S_MAX, Channel, Taken, TerminalSession
 from campus_node.purse.algorithm import Algorithm
 from federation.clock import VirtualClock
@@ -249,6 +249,33 @@ def test_a_head_that_restarted_says_so_and_the_terminal_begins_again() -> None:
     assert ends.terminal.seal(b"a hint alone ends nothing")
     ends.begin()
     assert ends.to_head(ends.terminal.seal(b"again")).plaintext == b"again"
+
+
+def test_a_session_is_renewed_after_a_day_without_being_asked() -> None:
+    ends = Ends()
+    ends.begin()
+    begun_at_s = ends.now_s
+    assert ends.terminal.due_s == begun_at_s + SESSION_S_MAX
+    ends.now_s = ends.terminal.due_s - 1
+    assert ends.terminal.step(ends.now_s) is None
+    assert ends.head.renewals_due(ends.now_s) == []
+    ends.now_s += 1
+    number = label(ends.terminal.seal(b"x")).session
+    assert ends.head.renewals_due(ends.now_s) == [(PEER, shake.Renew(number).encode())]
+    ends.begin()
+    assert label(ends.terminal.seal(b"x")).session > number
+
+
+def test_a_terminal_whose_numbers_cannot_be_had_tries_again_later_and_not_at_once() -> None:
+    class Lost(Counting):
+        def take(self) -> int:
+            raise ReservationLost("no disk")
+
+    ends = Ends(numbers=Lost())
+    with pytest.raises(ReservationLost):
+        ends.terminal.step(ends.now_s)
+    assert ends.terminal.step(ends.now_s) is None
+    assert ends.terminal.due_s > ends.now_s
 
 
 def test_a_forged_hint_changes_nothing_but_the_moment_of_the_next_hello() -> None:
