@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_node.lines import handshake as shake
-from campus_node.lines.counterpart import LeasedKeys, lend, psam_secret
-from campus_node.lines.envelope import Direction, label, seal
+from campus_node.lines.counterpart import LeasedKeys, lend
+from campus_node.lines.envelope import Direction, label
 from campus_node.lines.errors import Forged, FrameBroken, Replayed, SessionMissing, SessionSpent
 from campus_node.lines.head_sessions import BEGUN_S_MAX, HELLOS_PER_S_MAX, HeadSessions
 from campus_node.lines.line import Peer
@@ -19,7 +19,6 @@ from campus_node.lines.sessions import RENEW_COUNTER, SESSION_S_MAX, Channel, Ta
 from campus_node.purse.algorithm import Algorithm
 from federation.clock import VirtualClock
 from federation.errors import CampusCardError, NotIdentified
-from tests.lines.golden import golden
 from tests.lines.subject import (
     PEER,
     SERIAL,
@@ -32,43 +31,6 @@ from tests.lines.subject import (
     psam_secret_source,
     random_bytes,
 )
-
-SESSIONS = {title: fields for title, fields in golden("session.txt").items() if "psam_key" in fields}
-
-
-@pytest.mark.parametrize("title", SESSIONS)
-def test_a_session_begins_as_in_the_golden_bytes(title: str) -> None:
-    fields = SESSIONS[title]
-    hello = shake.Hello.parse(fields["hello"])
-    assert hello.encode() == fields["hello"]
-    challenge, proof = shake.Challenge.parse(fields["challenge"]), shake.Proof.parse(fields["proof"])
-    assert (challenge.encode(), proof.encode()) == (fields["challenge"], fields["proof"])
-
-    class Golden:
-        def secret(self, hello: shake.Hello, factor: bytes, blocks: bytes) -> bytes:
-            assert (factor, blocks) == (fields["factor"], fields["blocks"])
-            algorithm = Algorithm.from_byte(hello.algorithm)
-            made = psam_secret(algorithm, fields["psam_key"], hello.levels, factor, blocks)
-            assert made == fields["secret"]
-            return made
-
-    said = shake.transcript(hello, challenge.session, challenge.nonce)
-    keys = shake.derive(Golden(), hello, said)
-    assert keys == (fields["traffic_key"], fields["proof_key"])
-    assert shake.proof_of(keys, Direction.FROM_HEAD, said) == challenge.proof
-    assert shake.proof_of(keys, Direction.FROM_TERMINAL, said) == proof.proof
-    for name, direction, words in (
-        ("first_envelope", Direction.FROM_TERMINAL, b"first"),
-        ("first_answer", Direction.FROM_HEAD, b"answer"),
-    ):
-        assert seal(keys.traffic, challenge.session, 1, direction, words) == fields[name]
-
-
-@pytest.mark.parametrize("title", [title for title in SESSIONS if "two levels" not in title])
-def test_the_psam_in_software_makes_the_golden_secret(title: str) -> None:
-    fields = SESSIONS[title]
-    hello = shake.Hello.parse(fields["hello"])
-    assert psam_secret_source().secret(hello, fields["factor"], fields["blocks"]) == fields["secret"]
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)

@@ -31,6 +31,7 @@ from campus_node.lines.can.signals import (
     Emergency,
     FollowUp,
     Heartbeat,
+    Said,
     Sync,
     frame_of,
     said_by,
@@ -49,7 +50,7 @@ def frames() -> dict[str, Frame]:
 
 
 def test_time_heartbeat_and_emergency_are_the_golden_frames_both_ways() -> None:
-    made = {
+    made: dict[str, Said] = {
         "SYNC 7": Sync(7),
         "FOLLOW_UP 7, 1 s after 1970": FollowUp(7, 1_000_000),
         "heartbeat of terminal 17: selling, 2 receive errors, 1 send error, 3 bus-offs, 300 records wait,"
