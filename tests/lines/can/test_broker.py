@@ -78,6 +78,9 @@ class TestThroughASerialAdapter(LineContract):
             ):
                 more = {"sleep_after_open": 0.0}
                 head = CanConfiguration("slcan", adapter.path, BITRATE, more).port(0)
+                _wait_for(
+                    orders, node_name(0)
+                )  # the adapter opens its channel some time after it was told to
                 ends = BrokerEnds(path, orders, head)
                 yield ends
                 ends.close()
@@ -92,3 +95,11 @@ class TestOnTheBroker(LineContract):
                 ends = BrokerEnds(path, orders)
                 yield ends
                 ends.close()
+
+
+def _wait_for(orders: BrokerOrders, name: str) -> None:
+    clock = SystemClock()
+    deadline_s = clock.monotonic_s() + 10.0
+    while name not in orders.order("health")["nodes"]:
+        assert clock.monotonic_s() < deadline_s, f"{name} never came onto the bus"
+        clock.sleep(0.01)
