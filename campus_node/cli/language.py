@@ -7,6 +7,7 @@ from typing import Final
 from campus_node.cli.chinese_card import CARD, CARD_HELP
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_keys import KEYS
+from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_rig import RIG
@@ -15,7 +16,7 @@ from campus_node.cli.chinese_terminal import TERMINAL
 from campus_node.wording import Sentence
 
 CATALOGUE: Final[Mapping[str, str]] = (
-    HELP | KEYS | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS | TERMINAL
+    HELP | KEYS | LINES | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS | TERMINAL
 )
 
 

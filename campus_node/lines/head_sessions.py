@@ -8,8 +8,7 @@ from campus_node.lines import handshake as shake
 from campus_node.lines.envelope import Direction, label
 from campus_node.lines.errors import Forged, FrameBroken, SessionMissing
 from campus_node.lines.line import Peer
-from campus_node.lines.reservations import Reservation
-from campus_node.lines.sessions import RENEW_HINT_S, Channel, Random, Taken
+from campus_node.lines.sessions import RENEW_HINT_S, Channel, Random, Reservation, Taken
 from campus_node.wording import Sentence
 
 BEGUN_PER_PEER_MAX: Final = 4

@@ -7,7 +7,7 @@ not used is left out.
 import hashlib
 import struct
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from campus_node.terminal.storage import FileStorage, Storage, create_file
 from campus_node.wording import Sentence
@@ -33,19 +33,8 @@ class ReservationDamaged(Tampered):
     """Neither half of the file is whole: nobody knows which numbers were used."""
 
 
-class Reservation(Protocol):
-    """Where numbers come from."""
-
-    def take(self) -> int:
-        """Return a number from 1 to NUMBER_MAX, higher than every one before, also before a restart.
-
-        Raises:
-            NumbersSpent, ReservationLost.
-        """
-
-
 class FileReservation:
-    """Numbers from a file of two pages, one of which is whole whatever write was torn. One thread.
+    """A `Reservation` in a file of two pages, one of which is whole whatever write was torn. One thread.
 
     Args:
         storage: holds what `create` wrote.

@@ -7,7 +7,7 @@ Who drives them sends what `Taken.reply` holds and calls `TerminalSession.step` 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from campus_node.lines import handshake as shake
 from campus_node.lines.envelope import (
@@ -19,7 +19,6 @@ from campus_node.lines.envelope import (
     seal,
 )
 from campus_node.lines.errors import FrameBroken, SessionMissing, SessionSpent
-from campus_node.lines.reservations import Reservation
 from campus_node.wording import Sentence
 
 RENEW_COUNTER: Final = 0xFFFF_0000  # from here on the next session is begun
@@ -31,6 +30,17 @@ RENEW_HINT_S: Final = 2.0  # an unauthenticated hint moves a HELLO at most this 
 CHALLENGES_PER_HELLO_MAX: Final = 8  # each costs the PSAM a computation
 
 Random = Callable[[int], bytes]
+
+
+class Reservation(Protocol):
+    """Where numbers come from; see reservations.py for one in a file."""
+
+    def take(self) -> int:
+        """Return a number from 1 to FFFFFFFF, higher than every one before, also before a restart.
+
+        Raises:
+            Unavailable, Refused: there is none; nothing was given out.
+        """
 
 
 class Taken(NamedTuple):
@@ -81,10 +91,15 @@ class Channel:
         self._window.accept(label(envelope).counter)
         return plaintext
 
+    @property
+    def renew_at_s(self) -> float:
+        """When the next session ought to be begun."""
+        used = max(self._sealed, self._window.highest)
+        return self.opened_at_s + (0.0 if used >= RENEW_COUNTER else SESSION_S_MAX)
+
     def renewal_due(self, now_s: float) -> bool:
         """Tell whether the next session ought to be begun."""
-        used = max(self._sealed, self._window.highest)
-        return used >= RENEW_COUNTER or now_s - self.opened_at_s >= SESSION_S_MAX
+        return now_s >= self.renew_at_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +164,10 @@ class TerminalSession:
 
     @property
     def due_s(self) -> float:
-        """When `step` wants to be called; infinity if a session stands."""
-        return self._retry.due_s if self._wanted else float("inf")
+        """When `step` wants to be called: for the next HELLO, or when the session has been long enough."""
+        if self._wanted or self._current is None:
+            return self._retry.due_s
+        return max(self._current.renew_at_s, self._retry.due_s)
 
     def step(self, now_s: float) -> bytes | None:
         """Return a HELLO to be sent if one is due. Raise what the reservation raises."""
@@ -158,13 +175,13 @@ class TerminalSession:
             self._wanted = True
         if not self._wanted or now_s < self._retry.due_s:
             return None
-        hello = self._names.hello(self._numbers.take(), self._random(shake.NONCE_BYTES))
-        self._begun = _Begun(hello)
         jitter = 1 + HELLO_JITTER * (self._random(1)[0] / 127.5 - 1)
         retry = self._retry
         retry.said_at_s = now_s
-        retry.due_s = now_s + retry.wait_s * jitter
+        retry.due_s = now_s + retry.wait_s * jitter  # also if no number can be had now
         retry.wait_s = min(retry.wait_s * 2, HELLO_RETRY_S_MAX)
+        hello = self._names.hello(self._numbers.take(), self._random(shake.NONCE_BYTES))
+        self._begun = _Begun(hello)
         return hello.encode()
 
     def seal(self, plaintext: bytes) -> bytes:

@@ -43,6 +43,7 @@ class Connection:
         server_name: str | None = None,
     ) -> None:
         self.begun_at_s = begun_at_s
+        self.more = False  # `read` stopped before the end: read again without waiting
         self.stage = Stage.CONNECTING
         self.wants_write = True
         raw.setblocking(False)
@@ -81,6 +82,7 @@ class Connection:
         """Return what arrived; empty if nothing did. Raise LineDown at the end of the stream."""
         assert self._secure is not None, "only an open connection is read"
         found = bytearray()
+        self.more = False
         try:
             for _ in range(READS_A_STEP_MAX):
                 part = self._secure.recv(READ_BYTES)
@@ -89,6 +91,8 @@ class Connection:
                         break
                     raise LineDown(Sentence("the other side closed the connection"))
                 found += part
+            else:
+                self.more = True
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             pass
         except OSError as error:

@@ -11,6 +11,7 @@ import threading
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final
 
 from campus_node.lines.errors import FrameBroken, LineDown, PeerGone
@@ -83,6 +84,8 @@ class TcpLine:
             if not self._received and timeout_s > 0 and not self._closed:
                 self._arrival.wait_for(lambda: self._received or self._closed, timeout_s)
             if self._received:
+                if len(self._received) == RECEIVED_MAX:
+                    self._wake()  # there is room to read again
                 return self._received.popleft()
             self._demand_open()
             return None
@@ -130,7 +133,8 @@ class TcpLine:
                     link.output(now_s)  # what waits too long is dropped
                 due_s = min(due_s, link.due_s())
             self._watch()
-            if self._parted:
+            room = len(self._received) < RECEIVED_MAX
+            if self._parted or (room and any(called.connection.more for called in self._calls.values())):
                 self._parted = False
                 return now_s
             return max(due_s, now_s)
@@ -291,12 +295,18 @@ class TcpTerminalLine(TcpLine):
     def _begin_call(self, now_s: float) -> None:
         self._call_at_s = now_s + self._next_wait_s()  # if this call comes to nothing
         family = socket.AF_INET6 if ":" in self._address[0] else socket.AF_INET
-        raw = socket.socket(family, socket.SOCK_STREAM)
-        raw.setblocking(False)
-        raw.connect_ex(self._address)  # the outcome is asked for when the socket is writable
-        connection = Connection(
-            raw, self._context, server=False, begun_at_s=now_s, server_name=self._server_name
-        )
+        with ExitStack() as undo:
+            try:
+                raw = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                raw.setblocking(False)
+                raw.connect_ex(self._address)  # the outcome is asked for when the socket is writable
+            except OSError as error:
+                self._note(LineDown(Sentence("the connection failed: {cause}", cause=error)))
+                return
+            connection = Connection(
+                raw, self._context, server=False, begun_at_s=now_s, server_name=self._server_name
+            )
+            undo.pop_all()
         self._calling = Called(connection)
 
     def _go_on_calling(self, called: Called, now_s: float) -> None:

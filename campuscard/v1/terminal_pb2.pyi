@@ -191,7 +191,7 @@ Global___DistributionState: _TypeAlias = DistributionState  # noqa: Y015
 @_typing.final
 class FromTerminal(_message.Message):
     """What a terminal and its gateway say to each other, on every line. Each message travels inside an envelope
-    (docs/wire.md) and has at most 4,078 bytes; on a thin link 83. Whoever gets no answer repeats.
+    (docs/wire.md) and has at most 4,078 bytes. Whoever gets no answer repeats.
 
     What a terminal says.
     """

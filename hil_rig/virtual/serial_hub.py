@@ -85,6 +85,8 @@ class PtyHub:
 
     def close(self) -> None:
         """End the hub; every open device then fails."""
+        if not self._masters:
+            return
         self.loop.end()
         for descriptor in [*self._masters.values(), *self._slaves]:
             os.close(descriptor)

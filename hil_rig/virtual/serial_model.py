@@ -41,11 +41,7 @@ class Burst:
 
     def read_ns(self, index: int) -> int:
         """Return when a UART has read a byte of it: in the middle of the byte's stop bit."""
-        return (
-            self.start_ns
-            + self.bit_end(BYTE_BITS * index)
-            + (2 * BYTE_BITS - 1) * SECOND_NS // (2 * self.baud)
-        )
+        return self.start_ns + self.bit_end(BYTE_BITS * (index + 1)) - SECOND_NS // (2 * self.baud)
 
     def level(self, at_ns: int) -> int:
         """Return what this node drives at an instant; 1 also where it drives nothing."""
@@ -111,6 +107,14 @@ class SerialPort:
         if baud != self._baud:
             self._baud = baud
             self.heard_ns = max(self.heard_ns, self.model.now_ns)
+
+    @property
+    def hand_over_ns(self) -> int:
+        """How long after the middle of its stop bit a byte is handed over.
+
+        Half a bit: whoever answers at once does not collide with it.
+        """
+        return SECOND_NS // (2 * self._baud)
 
     def write(self, payload: bytes) -> None:
         """Send bytes from now on, or after what this node is still sending.
@@ -255,35 +259,34 @@ class SerialModel:
 
     def _hear(self, port: SerialPort) -> None:
         """Give a port every byte that its UART has complete by now."""
-        now_ns = self.now_ns
-        while port.heard_ns < now_ns:
+        until_ns = self.now_ns - port.hand_over_ns
+        while port.heard_ns < until_ns:
             heard_ns = port.heard_ns
             others = [
                 burst
                 for burst in self._bursts
-                if burst.port is not port and burst.end_ns > heard_ns and burst.start_ns < now_ns
+                if burst.port is not port and burst.end_ns > heard_ns and burst.start_ns < until_ns
             ]
             if not others:
-                port.heard_ns = now_ns
+                port.heard_ns = until_ns
                 return
             first = min(others, key=lambda burst: burst.start_ns)
             alone_until_ns = min((b.start_ns for b in others if b is not first), default=NEVER_NS)
             index = _aligned(first, port)
             if index is not None:
                 undisturbed_ns = min(alone_until_ns, first.end_ns)
-                complete = _bytes_read(first, min(now_ns, undisturbed_ns)) - index
+                complete = _bytes_read(first, min(until_ns, undisturbed_ns)) - index
                 if complete > 0:
                     port.heard_ns = first.read_ns(index + complete - 1)
                     port.deliver(first.payload[index : index + complete], port.heard_ns)
                     continue
-                if now_ns < first.read_ns(index) <= undisturbed_ns:
+                if until_ns < first.read_ns(index) <= undisturbed_ns:
                     return  # not yet complete
-            if not self._sample(port, others):
+            if not self._sample(port, others, until_ns):
                 return
 
-    def _sample(self, port: SerialPort, others: list[Burst]) -> bool:
+    def _sample(self, port: SerialPort, others: list[Burst], until_ns: int) -> bool:
         """Let a UART look for a start bit and sample one byte; tell whether it has got on."""
-        now_ns, baud = self.now_ns, port.baud
         listed = [burst.edges(port.heard_ns) for burst in others]
         horizon_ns = min(  # beyond it the list of somebody's edges ends before his burst does
             (edges[-1] for edges, burst in zip(listed, others, strict=True) if edges[-1] < burst.end_ns),
@@ -291,13 +294,13 @@ class SerialModel:
         )
         edges = sorted({port.heard_ns, *(at for some in listed for at in some if at <= horizon_ns)})
         start_ns = next((at for at in edges if not _level(others, at) and _level(others, at - 1)), None)
-        if start_ns is None or start_ns >= now_ns:
-            passed_ns = min(now_ns, edges[-1])
+        if start_ns is None or start_ns >= until_ns:
+            passed_ns = min(until_ns, edges[-1])
             moved = passed_ns > port.heard_ns
-            port.heard_ns = passed_ns if moved else now_ns
+            port.heard_ns = passed_ns if moved else until_ns
             return moved
-        samples = [start_ns + (2 * bit + 1) * SECOND_NS // (2 * baud) for bit in range(BYTE_BITS)]
-        if samples[-1] > now_ns:
+        samples = [start_ns + (2 * bit + 1) * SECOND_NS // (2 * port.baud) for bit in range(BYTE_BITS)]
+        if samples[-1] > until_ns:
             port.heard_ns = start_ns
             return False
         levels = [_level(others, at) for at in samples]

@@ -33,6 +33,8 @@ VERSION: Final = b"V1013"
 SERIAL_NUMBER: Final = b"NCC01"
 LINE_BYTES_MAX: Final = 64
 READ_BYTES: Final = 4096
+ANSWER_BYTES_MAX: Final = 1 << 18  # what the adapter keeps while nobody reads: about 9,000 frames
+RETRY_NS: Final = 1_000_000
 RECEIVED_A_TURN: Final = 64
 STATUS_RECEIVE_FULL: Final = 0x01
 STATUS_OVERRUN: Final = 0x08
@@ -65,7 +67,10 @@ class SlcanAdapter:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         self.path = os.ttyname(self._slave)
-        self.loop = PacedLoop(lambda _: None, lambda: None, clock=clock, name=f"slcan adapter {self.path}")
+        self._answers = bytearray()  # not yet taken by the terminal
+        self.loop = PacedLoop(
+            lambda _: self._flush(), self._due_ns, clock=clock, name=f"slcan adapter {self.path}"
+        )
         self.loop.watch(self._master, self._read)
 
     def __enter__(self) -> Self:
@@ -238,11 +243,25 @@ class SlcanAdapter:
         return shown.encode() + OK
 
     def _write(self, answer: bytes) -> bool:
-        """Write to the software; tell whether there was room for all of it."""
-        try:
-            return os.write(self._master, answer) == len(answer)
-        except OSError:
+        """Write to the software, now or when it reads; tell whether there was room for all of it."""
+        if len(self._answers) + len(answer) > ANSWER_BYTES_MAX:
             return False
+        self._answers += answer
+        self._flush()
+        return True
+
+    def _flush(self) -> None:
+        if not self._answers:
+            return
+        try:
+            del self._answers[: os.write(self._master, self._answers)]
+        except BlockingIOError:
+            return
+        except OSError:  # its other end is being closed or opened again
+            self._answers.clear()
+
+    def _due_ns(self) -> int | None:
+        return self.loop.now_ns() + RETRY_NS if self._answers else None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

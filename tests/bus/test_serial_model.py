@@ -29,6 +29,17 @@ def test_bytes_arrive_when_ten_bits_each_are_over(baud: int) -> None:
     )  # in the middle of the last stop bit
 
 
+def test_an_answer_at_once_does_not_collide_with_the_end_of_the_question() -> None:
+    bus = SerialModel()
+    head, till = bus.attach("head", 115_200), bus.attach("till", 115_200)
+    head.write(b"?")
+    while not till.read():
+        bus.advance_by_ns(1000)
+    till.write(b"!")
+    bus.advance_until_quiet()
+    assert head.read() == b"!"
+
+
 def test_what_is_written_while_sending_follows_without_a_gap() -> None:
     events: list[SerialEvent] = []
     bus = SerialModel(trace=events.append)

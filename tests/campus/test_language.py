@@ -5,6 +5,7 @@ import pytest
 from campus_node.cli.chinese_card import CARD, CARD_HELP
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_keys import KEYS
+from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_rig import RIG
@@ -40,7 +41,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
-    parts = (CARD, CARD_HELP, HELP, KEYS, MESSAGES, PURSE, RIG, SETTINGS, TERMINAL)
+    parts = (CARD, CARD_HELP, HELP, KEYS, LINES, MESSAGES, PURSE, RIG, SETTINGS, TERMINAL)
     assert len(CATALOGUE) == sum(map(len, parts))
 
 

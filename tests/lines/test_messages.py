@@ -14,6 +14,7 @@ from campus_node.lines.errors import Forged, FrameBroken, MessageSize, Replayed
 from campus_node.lines.messages import RECORD_BYTES_MAX, RECORDS_MAX, from_gateway, from_terminal, write
 from campuscard.v1 import terminal_pb2 as wire
 from tests.compat.messages import filled_messages
+from tests.lines.golden import golden
 
 JOURNAL = bytes(range(16))
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -21,14 +22,16 @@ KEYS = {notices.key_id(KEY.public_key()): KEY.public_key()}
 NOW = 1_788_220_800_000
 
 
-def records(**changes: object) -> wire.FromTerminal:
+def records(message_id: int = 1, **changes: object) -> wire.FromTerminal:
     fields = {"journal_id": JOURNAL, "first_seq": 5, "bodies": [bytes(96), b""], "last_seq": 6} | changes
-    return wire.FromTerminal(message_id=1, records=wire.Records(**fields))  # type: ignore[arg-type]  # by name
+    said = wire.Records(**fields)  # type: ignore[arg-type]  # by name
+    return wire.FromTerminal(message_id=message_id, records=said)
 
 
 def asked(**changes: object) -> wire.FromTerminal:
     fields = {"transfer_id": bytes(16), "asn": bytes(10), "amount_fen": 1000} | changes
-    return wire.FromTerminal(authorization=wire.AuthorizationAsked(**fields))  # type: ignore[arg-type]  # by name
+    said = wire.AuthorizationAsked(**fields)  # type: ignore[arg-type]  # by name
+    return wire.FromTerminal(authorization=said)
 
 
 def delta(**changes: object) -> wire.HotlistDelta:
@@ -39,8 +42,8 @@ def delta(**changes: object) -> wire.HotlistDelta:
 
 def manifest(**changes: object) -> wire.Manifest:
     fields = {
-        "transfer": 7, "kind": wire.DISTRIBUTION_KIND_FIRMWARE, "version": 3, "size": 9000, "block_size": 4096,
-        "block_hashes": [bytes(16)] * 3, "hash": bytes(32),
+        "transfer": 7, "kind": wire.DISTRIBUTION_KIND_FIRMWARE, "version": 3,
+        "size": 9000, "block_size": 4096, "block_hashes": [bytes(16)] * 3, "hash": bytes(32),
     } | changes  # fmt: skip
     return wire.Manifest(**fields)  # type: ignore[arg-type]  # by name
 
@@ -188,3 +191,18 @@ def test_a_manifest_that_contradicts_itself_is_refused(wrong: dict[str, object])
 
 def test_one_revocation_fits_a_single_notice_on_a_can_bus() -> None:
     assert len(notices.sign(KEY, notice())) <= 216
+
+
+def test_messages_and_notices_are_the_golden_ones() -> None:
+    up, down, signed = golden("messages.txt").values()
+    assert write(records(bodies=[bytes(range(96))], last_seq=5, message_id=9)) == up["message"]
+    marks = wire.RecordsTaken(journal_id=JOURNAL, durable_through=5, backed_up_through=3)
+    assert write(wire.FromGateway(answers=9, records=marks)) == down["message"]
+
+    lost = wire.HotlistEntry(asn=bytes.fromhex("00000001000000000123"), reason=wire.HOTLIST_REASON_LOST)
+    said = notice(hotlist=delta(issuer=bytes.fromhex("4355434100000001"), added=[lost]))
+    assert KEY.public_key().public_bytes_raw() == signed["public_key"]
+    assert notices.key_id(KEY.public_key()) == signed["key_id"]
+    assert said.SerializeToString(deterministic=True) == signed["content"]
+    assert notices.sign(KEY, said) == signed["message"]
+    assert hear(signed["message"]).notice == said

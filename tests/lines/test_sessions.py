@@ -9,17 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_node.lines import handshake as shake
-from campus_node.lines.counterpart import LeasedKeys, lend, psam_secret
-from campus_node.lines.envelope import Direction, label, seal
+from campus_node.lines.counterpart import LeasedKeys, lend
+from campus_node.lines.envelope import Direction, label
 from campus_node.lines.errors import Forged, FrameBroken, Replayed, SessionMissing, SessionSpent
 from campus_node.lines.head_sessions import BEGUN_S_MAX, HELLOS_PER_S_MAX, HeadSessions
 from campus_node.lines.line import Peer
-from campus_node.lines.reservations import FileReservation
+from campus_node.lines.reservations import FileReservation, ReservationLost
 from campus_node.lines.sessions import RENEW_COUNTER, SESSION_S_MAX, Channel, Taken, TerminalSession
 from campus_node.purse.algorithm import Algorithm
 from federation.clock import VirtualClock
 from federation.errors import CampusCardError, NotIdentified
-from tests.lines.golden import golden
 from tests.lines.subject import (
     PEER,
     SERIAL,
@@ -32,43 +31,6 @@ from tests.lines.subject import (
     psam_secret_source,
     random_bytes,
 )
-
-SESSIONS = {title: fields for title, fields in golden("session.txt").items() if "psam_key" in fields}
-
-
-@pytest.mark.parametrize("title", SESSIONS)
-def test_a_session_begins_as_in_the_golden_bytes(title: str) -> None:
-    fields = SESSIONS[title]
-    hello = shake.Hello.parse(fields["hello"])
-    assert hello.encode() == fields["hello"]
-    challenge, proof = shake.Challenge.parse(fields["challenge"]), shake.Proof.parse(fields["proof"])
-    assert (challenge.encode(), proof.encode()) == (fields["challenge"], fields["proof"])
-
-    class Golden:
-        def secret(self, hello: shake.Hello, factor: bytes, blocks: bytes) -> bytes:
-            assert (factor, blocks) == (fields["factor"], fields["blocks"])
-            algorithm = Algorithm.from_byte(hello.algorithm)
-            made = psam_secret(algorithm, fields["psam_key"], hello.levels, factor, blocks)
-            assert made == fields["secret"]
-            return made
-
-    said = shake.transcript(hello, challenge.session, challenge.nonce)
-    keys = shake.derive(Golden(), hello, said)
-    assert keys == (fields["traffic_key"], fields["proof_key"])
-    assert shake.proof_of(keys, Direction.FROM_HEAD, said) == challenge.proof
-    assert shake.proof_of(keys, Direction.FROM_TERMINAL, said) == proof.proof
-    for name, direction, words in (
-        ("first_envelope", Direction.FROM_TERMINAL, b"first"),
-        ("first_answer", Direction.FROM_HEAD, b"answer"),
-    ):
-        assert seal(keys.traffic, challenge.session, 1, direction, words) == fields[name]
-
-
-@pytest.mark.parametrize("title", [title for title in SESSIONS if "two levels" not in title])
-def test_the_psam_in_software_makes_the_golden_secret(title: str) -> None:
-    fields = SESSIONS[title]
-    hello = shake.Hello.parse(fields["hello"])
-    assert psam_secret_source().secret(hello, fields["factor"], fields["blocks"]) == fields["secret"]
 
 
 @pytest.mark.parametrize("algorithm", Algorithm)
@@ -249,6 +211,33 @@ def test_a_head_that_restarted_says_so_and_the_terminal_begins_again() -> None:
     assert ends.terminal.seal(b"a hint alone ends nothing")
     ends.begin()
     assert ends.to_head(ends.terminal.seal(b"again")).plaintext == b"again"
+
+
+def test_a_session_is_renewed_after_a_day_without_being_asked() -> None:
+    ends = Ends()
+    ends.begin()
+    begun_at_s = ends.now_s
+    assert ends.terminal.due_s == begun_at_s + SESSION_S_MAX
+    ends.now_s = ends.terminal.due_s - 1
+    assert ends.terminal.step(ends.now_s) is None
+    assert ends.head.renewals_due(ends.now_s) == []
+    ends.now_s += 1
+    number = label(ends.terminal.seal(b"x")).session
+    assert ends.head.renewals_due(ends.now_s) == [(PEER, shake.Renew(number).encode())]
+    ends.begin()
+    assert label(ends.terminal.seal(b"x")).session > number
+
+
+def test_a_terminal_whose_numbers_cannot_be_had_tries_again_later_and_not_at_once() -> None:
+    class Lost(Counting):
+        def take(self) -> int:
+            raise ReservationLost("no disk")
+
+    ends = Ends(numbers=Lost())
+    with pytest.raises(ReservationLost):
+        ends.terminal.step(ends.now_s)
+    assert ends.terminal.step(ends.now_s) is None
+    assert ends.terminal.due_s > ends.now_s
 
 
 def test_a_forged_hint_changes_nothing_but_the_moment_of_the_next_hello() -> None:

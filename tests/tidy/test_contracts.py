@@ -40,6 +40,7 @@ def checkout(tmp_path: Path) -> Path:
         ("hil_rig/checker.py", "import federation.errors", "The checker shares no code"),
         ("hil_rig/virtual/card.py", "import campus_node.purse.mac", "The card shares no code"),
         ("campus_node/purse/mac.py", "import time", "What the purse computes"),
+        ("campus_node/lines/sessions.py", "import os", "Envelopes, sessions and links"),
     ],
 )
 def test_an_import_against_a_contract_is_found(checkout: Path, module: str, line: str, contract: str) -> None:

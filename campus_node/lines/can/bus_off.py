@@ -21,8 +21,9 @@ class BackOff:
     def __init__(self, spread: float = 0.0) -> None:
         self._stretch = 1 + spread
         self.count = 0  # since the start; a terminal says it in its heartbeat
-        self._step = 0
+        self._step = 0  # how often in a row it left or could not come back
         self._due_s: float | None = None
+        self._tries = 0
         self._on_since_s = 0.0
 
     @property
@@ -34,17 +35,21 @@ class BackOff:
         self.count += 1
         if now_s - self._on_since_s >= STEADY_S:
             self._step = 0
+        self._tries = 0
         self._wait(now_s)
 
     def due(self, now_s: float) -> bool:
         """Return whether to start the controller now; if that does not help, it is time again later."""
         if self._due_s is None or now_s < self._due_s:
             return False
+        self._tries += 1
         self._wait(now_s)
         return True
 
     def came_back(self, now_s: float) -> None:
         """Note that the controller is on the bus again."""
+        if self._tries:
+            self._step -= 1  # the wait that was not needed
         self._due_s = None
         self._on_since_s = now_s
 
@@ -54,5 +59,6 @@ class BackOff:
         return float("inf") if self._due_s is None else self._due_s
 
     def _wait(self, now_s: float) -> None:
-        self._due_s = now_s + min(BACK_OFF_FIRST_S * 2**self._step, BACK_OFF_MAX_S) * self._stretch
-        self._step = min(self._step + 1, STEPS_MAX)
+        wait_s = min(BACK_OFF_FIRST_S * 2 ** min(self._step, STEPS_MAX), BACK_OFF_MAX_S)
+        self._due_s = now_s + wait_s * self._stretch
+        self._step += 1

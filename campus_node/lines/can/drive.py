@@ -55,6 +55,14 @@ class Drive:
             return  # it is awake already
 
     def _run(self) -> None:
+        try:
+            self._turn()
+        except BaseException:  # nobody would hear of it otherwise: who waits on a line learns that it is down
+            for line in self._lines:
+                line.close()
+            raise
+
+    def _turn(self) -> None:
         while not self._ending:
             due_s = min(line.step(self._clock.monotonic_s()) for line in self._lines)
             wait_s = min(max(due_s - self._clock.monotonic_s(), 0.0), WAIT_S_MAX)

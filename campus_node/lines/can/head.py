@@ -1,5 +1,6 @@
 """The head's end of a CAN bus: lets terminals send in turn, and names who disturbs (B4.1, A12)."""
 
+from contextlib import suppress
 from typing import Final
 
 from campus_node.lines.can.broadcast import NOTICE_BYTES_MAX, REPEAT_AFTER_S, notice_frames
@@ -59,7 +60,8 @@ class HeadLine(CanLine):
         if peer == ALL:
             if len(message) > NOTICE_BYTES_MAX:
                 for address in sorted(self.heard_s):
-                    super().send(Peer(address), message, urgent=urgent)
+                    with suppress(PeerGone):
+                        super().send(Peer(address), message, urgent=urgent)
                 return
         else:
             terminal_address(peer)
@@ -108,7 +110,9 @@ class HeadLine(CanLine):
                 self._suspect(source, What.BABBLING, now_s)
                 self._serve(frame, now_s)
             case Multicast(spread, number) if spread in _FROM_TERMINALS:
-                if not self.suspects.held(number >> 12):
+                if not self.suspects.held(
+                    number >> 12
+                ):  # a flood of these hurts nobody: its class is the last
                     self._serve(frame, now_s)
             case _:
                 self._false_head(now_s)

@@ -24,6 +24,7 @@ FRAMES_A_STEP_MAX: Final = 2000
 QUEUED_MAX: Final = 64  # messages to one peer
 RECEIVED_MAX: Final = 4096
 EVENTS_MAX: Final = 1000
+TO_SEND_MAX: Final = 100_000  # frames; the longest messages to all terminals of a bus at once
 GONE_FOR_S: Final = 5.0  # so long nothing is sent to a peer that did not answer, unless it is heard
 STEP_AT_LEAST_EVERY_S: Final = 0.5
 IN_FLIGHT_MAX: Final = 8  # frames in the controller, where it says what was sent
@@ -147,7 +148,7 @@ class CanLine:
             self._services.remove(service)
 
     def descriptor(self) -> int | None:
-        """Return what select() can wait on for frames, or None where the controller has none."""
+        """See `CanPort.descriptor`."""
         with self._lock:
             return self._port.descriptor()
 
@@ -273,6 +274,8 @@ class CanLine:
         return min(self._under_way.values(), default=NEVER_S)
 
     def _post(self, frame: Frame) -> None:
+        if len(self._to_send) >= TO_SEND_MAX:
+            return  # the bus has not taken anything for long; whoever needs an answer repeats
         self._posted += 1
         heapq.heappush(self._to_send, (_rank(frame), self._posted, frame))
 

@@ -28,6 +28,8 @@ ANSWERS_WITHIN_S: Final = 0.25  # of a POLL, if nobody answers at all
 ROUNDS_MAX: Final = 200
 SILENT_ROUNDS_MAX: Final = 5  # so many polls without any answer: this terminal isn't there
 BURST_S: Final = 0.01
+OUTSTANDING_MAX: Final = 16  # frames that the controller has not taken yet
+STUCK_S: Final = 2.0
 NEVER_S: Final = float("inf")
 
 
@@ -76,6 +78,9 @@ class MulticastSender:
         self._frame_s = FRAME_BITS / bitrate / load
         self._stage = Stage.MANIFEST
         self._next_s = 0.0
+        self._outstanding: dict[int, float] = {}
+        self._poll_id: int | None = None
+        self._poll_posted_s = 0.0
         self._polled_s: float | None = None
         self._answered_s = 0.0
         self._answered: set[int] = set()
@@ -111,50 +116,68 @@ class MulticastSender:
             return
         self._answered_s = now_s
 
-    def sent(self, _frame: Frame, _now_s: float) -> None:
-        """Nothing to note: what paces is time."""
+    def sent(self, frame: Frame, now_s: float) -> None:
+        """Note what the controller took; a POLL counts from then."""
+        self._outstanding.pop(frame.can_id, None)
+        if frame.can_id == self._poll_id:
+            self._polled_s = self._answered_s = now_s
 
     def step(self, now_s: float, post: Post) -> float:
         """Send at the pace allowed; poll at the end of a round; repeat what is missing."""
+        if self._poll_id is not None and (due_s := self._wait_for_answers(now_s, post)) > now_s:
+            return due_s
         if self._ended():
             return NEVER_S
-        if self._polled_s is not None:
-            due_s = max(self._answered_s + QUIET_S, self._polled_s + self._patience_s())
-            if now_s < due_s:
-                return due_s
-            self._end_round()
-            if self._ended():
-                return NEVER_S
+        if len(self._outstanding) >= OUTSTANDING_MAX:  # others have the bus
+            if now_s - min(self._outstanding.values()) < STUCK_S:
+                return now_s + self._frame_s
+            self._outstanding.clear()  # they were lost when the controller left the bus
         self._next_s = max(self._next_s, now_s - BURST_S)
         while self._next_s <= now_s:
             frame = next(self._frames, None)
             if frame is None:
                 self._poll(now_s, post)
                 return now_s + QUIET_S
+            self._outstanding[frame.can_id] = now_s
             post(frame)
             self._next_s += self._frame_s
         return self._next_s
+
+    def _wait_for_answers(self, now_s: float, post: Post) -> float:
+        """Return when the round will be over; a past instant if it is."""
+        if self._polled_s is None:
+            if now_s - self._poll_posted_s >= STUCK_S:
+                self._poll(now_s, post)
+            return self._poll_posted_s + STUCK_S
+        due_s = max(self._answered_s + QUIET_S, self._polled_s + self._patience_s())
+        if now_s >= due_s:
+            self._end_round()
+        return due_s
 
     def _ended(self) -> bool:
         return self._stage is Stage.OVER
 
     def _patience_s(self) -> float:
-        return QUIET_S if self._answered or not self._waiting_for else ANSWERS_WITHIN_S
+        """Say how long to wait for the first answer; to the manifest's POLL only those answer who lack it."""
+        if self._answered or not self._waiting_for or self._stage is Stage.MANIFEST:
+            return QUIET_S
+        return ANSWERS_WITHIN_S
 
     def _poll(self, now_s: float, post: Post) -> None:
         asked = Asked.MANIFEST if self._stage is Stage.MANIFEST else Asked.IMAGE
-        post(poll_frame(self._poll_of(asked)))
-        self.rounds += 1
-        self._polled_s = self._answered_s = now_s
+        frame = poll_frame(self._poll_of(asked))
+        self._poll_id, self._poll_posted_s, self._polled_s = frame.can_id, now_s, None
         self._answered.clear()
         for wanted in self._wanted.values():
             wanted.clear()
+        post(frame)
 
     def _poll_of(self, asked: Asked) -> Poll:
         return Poll(self.rounds, self._transfer, asked, len(self._wholes[Spread.MANIFEST]), self._mark)
 
     def _end_round(self) -> None:
-        self._polled_s = None
+        self._poll_id = self._polled_s = None
+        self.rounds += 1
         for address in tuple(self._waiting_for):
             silent = 0 if address in self._answered else self._silent.get(address, 0) + 1
             self._silent[address] = silent

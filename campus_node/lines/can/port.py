@@ -1,7 +1,7 @@
 """A CAN controller through python-can: SocketCAN, slcan, PCAN, virtual, whatever is configured (B4.1)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +24,8 @@ from campus_node.wording import Sentence
 
 _ERROR_BUS_OFF: Final = 0x40  # flags in the id of an error frame, as SocketCAN numbers them
 _ERROR_RESTARTED: Final = 0x100
+SERIAL_INTERFACES: Final = ("slcan", "serial")  # without a timeout they would write half a command
+SERIAL_TIMEOUT_S: Final = 0.5
 Setting = str | int | float | bool
 
 
@@ -60,6 +62,12 @@ class CanConfiguration:
     more: Mapping[str, Setting] = field(default_factory=dict)
     echo: bool = False
 
+    def port(self, address: int) -> "CanPort":
+        """Open the controller for this address. Raise LineDown if that fails."""
+        own = replace(self, echo=self.echo or address == HEAD_ADDRESS)
+        send_timeout_s = SERIAL_TIMEOUT_S if self.interface in SERIAL_INTERFACES else 0.0
+        return CanPort(own.open, filters_of(address), send_timeout_s=send_timeout_s)
+
     def open(self) -> can.BusABC:
         """Open the controller. Raise what python-can raises."""
         more: dict[str, Any] = dict(self.more)  # Any: each interface has its own settings
@@ -94,13 +102,21 @@ class CanPort:
     Args:
         open_bus: opens it, for example `CanConfiguration.open`.
         filters: (id, mask) pairs of what is to be received.
+        send_timeout_s: how long `send` may take; 0 = it never waits.
 
     Raises:
         LineDown: it cannot be opened.
     """
 
-    def __init__(self, open_bus: Callable[[], can.BusABC], filters: Sequence[tuple[int, int]]) -> None:
+    def __init__(
+        self,
+        open_bus: Callable[[], can.BusABC],
+        filters: Sequence[tuple[int, int]],
+        *,
+        send_timeout_s: float = 0.0,
+    ) -> None:
         self._open_bus = open_bus
+        self._send_timeout_s = send_timeout_s
         self._filters: can.typechecking.CanFilters = [
             {"can_id": can_id, "can_mask": mask, "extended": True} for can_id, mask in filters
         ]
@@ -127,8 +143,13 @@ class CanPort:
         while self._bus is not None:
             try:
                 message = self._bus.recv(timeout_s)
-            except (can.CanError, OSError, ValueError):  # ValueError: an adapter that says nonsense
-                self._controller = Controller.DOWN
+            except (
+                can.CanError,
+                OSError,
+                ValueError,
+                LookupError,
+            ):  # the last two: an adapter that says nonsense
+                self._give_up()
                 return None
             if message is None:
                 return None
@@ -146,12 +167,12 @@ class CanPort:
             return False
         message = can.Message(arbitration_id=frame.can_id, data=frame.payload, is_extended_id=True)
         try:
-            self._bus.send(message, timeout=0)
+            self._bus.send(message, timeout=self._send_timeout_s)
         except can.CanError:
             self.refused_count += 1
             return False
         except (OSError, ValueError):
-            self._controller = Controller.DOWN
+            self._give_up()
             return False
         return True
 
@@ -183,11 +204,18 @@ class CanPort:
                 self._controller = Controller.DOWN
 
     def descriptor(self) -> int | None:
-        """Return what select() can wait on, or None where the interface has none."""
+        """Return what select() can wait on; None where the interface has none, -1 while nothing can come."""
+        if self._bus is None:
+            return -1
         try:
-            return self._bus.fileno() if self._bus is not None else None
+            return self._bus.fileno()
         except (NotImplementedError, can.CanError, OSError):
             return None
+
+    def _give_up(self) -> None:
+        """Let a controller go that does not work; `restart` opens it again."""
+        self.close()
+        self._controller = Controller.DOWN
 
     def _note(self, flags: int) -> None:
         if flags & _ERROR_BUS_OFF:

@@ -1,8 +1,8 @@
 """Who disturbs a bus, by what the head saw itself; repeat offenders are heard no more for a while (A12, B7).
 
-A heartbeat's or an emergency's words can be faked, so they do not count here. What counts is what the head
-received under an address that it had not let send, that made no sense, or that stopped half-way. As a
-stranger can also send under an honest terminal's address, quarantine ends by itself; a repeat makes it longer.
+What a heartbeat or an emergency says can be faked and does not count here. What counts is what the head
+received under an address that it had not let send, that made no sense, or that stopped half-way. A stranger
+can send under an honest terminal's address, too: quarantine ends by itself, and a repeat makes it longer.
 """
 
 from dataclasses import dataclass, field

@@ -15,7 +15,7 @@ from hil_rig.faults import Fault, What
 from hil_rig.virtual.can_bus.attempt import FLAG_BITS, Attempt, Outcome, flag_bits
 from hil_rig.virtual.can_bus.confinement import PASSIVE_AT, PENALTY, RECOVERY_RUN_BITS, State
 from hil_rig.virtual.can_bus.frame import INTERMISSION_BITS, TRAILER_BITS, Frame, stuffed_bits, stuffed_length
-from hil_rig.virtual.can_bus.node import NEVER_NS, CanNode
+from hil_rig.virtual.can_bus.node import NEVER_NS, CanNode, Entry
 
 if TYPE_CHECKING:
     from hil_rig.virtual.can_bus.model import BusModel
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
 DELIMITER_BITS: Final = 8
 SUSPEND_BITS: Final = 8  # more, before a passive node sends again
 DOMINANT_TICK_BITS: Final = 8
-AFTER_ARBITRATION: Final = {
-    False: 16,
-    True: 41,
-}  # the first bit a planned error may hit, stuffing at its most
+AFTER_ARBITRATION: Final = {False: 16, True: 41}  # where planned errors begin; by extended, fully stuffed
+NO_KEY: Final = 1 << 32
 
 
 class Medium:
@@ -35,6 +33,7 @@ class Medium:
     def __init__(self, model: "BusModel") -> None:
         self.model = model
         self.nodes: list[CanNode] = []
+        self.recovering: list[CanNode] = []
         self.attempt: Attempt | None = None
         self.free_ns = 0
         self.shorted = False  # no dominant bit gets through
@@ -60,11 +59,16 @@ class Medium:
         elif self._dominant:
             self._tick(at_ns)
         elif self._recovery_ns() <= at_ns:
-            for node in self.nodes:
-                if self._recovered_at(node) <= at_ns:
-                    node.recovered(at_ns)
+            for node in [node for node in self.recovering if self._recovered_at(node) <= at_ns]:
+                self.recovering.remove(node)
+                node.recovered(at_ns)
         else:
             self._begin(at_ns - 1)
+
+    @property
+    def senders(self) -> list[tuple[CanNode, Entry]]:
+        """Who is sending what right now."""
+        return self.attempt.senders if self.attempt else []
 
     def settle(self, now_ns: int) -> None:
         """Catch up with a lone node's vain attempts, before anything changes."""
@@ -87,25 +91,28 @@ class Medium:
             return NEVER_NS
         start_ns = NEVER_NS
         for node in self.nodes:
-            if node.waiting and (at := max(node.ready_ns, node.may_send_ns, node.synchronised_ns)) < start_ns:
-                start_ns = at
+            if node.queue:
+                start_ns = min(start_ns, max(node.ready_ns, node.may_send_ns, node.synchronised_ns))
         return max(start_ns, self.free_ns)
 
     def _begin(self, start_ns: int) -> None:
-        contenders, listeners = [], []
-        for node in self.nodes:
-            if node.counters.bus_off:
-                self._spend(node, start_ns)
-            elif node.synchronised_ns <= start_ns:
-                if node.waiting and max(node.ready_ns, node.may_send_ns) <= start_ns:
-                    contenders.append(node)
-                listeners.append(node)
-        key = min(node.next_entry.key for node in contenders)
-        winners = [node for node in contenders if node.next_entry.key == key]
+        for node in self.recovering:
+            self._spend(node, start_ns)
+        listeners = [n for n in self.nodes if n.synchronised_ns <= start_ns and not n.counters.bus_off]
+        contenders: list[CanNode] = []
+        key = NO_KEY
+        for node in listeners:
+            if node.queue and node.ready_ns <= start_ns and node.may_send_ns <= start_ns:
+                contenders.append(node)
+                key = min(key, node.queue[0].key)
+        senders: list[tuple[CanNode, Entry]] = []
         for node in contenders:
-            node.counts["attempts" if node in winners else "lost_arbitration"] += 1
-        senders = [(node, node.next_entry) for node in winners]
-        listeners = [node for node in listeners if node not in winners]
+            if node.queue[0].key == key:
+                senders.append((node, node.queue[0]))
+                listeners.remove(node)
+                node.counts["attempts"] += 1
+            else:
+                node.counts["lost_arbitration"] += 1
         frame = senders[0][1].frame
         attempt = Attempt(start_ns, senders, listeners, stuffed_length(frame))
         self.attempt = attempt
@@ -210,7 +217,7 @@ class Medium:
             attempt.transmit_errors[node] = times
             steps = max(steps, times)
         self._fail(attempt, Outcome.SHORT, steps - 1, FLAG_BITS)
-        attempt.senders = [(node, node.next_entry) for node in contenders]
+        attempt.senders = [(node, node.queue[0]) for node in contenders]
         attempt.listeners = []
 
     # The end.
@@ -241,12 +248,10 @@ class Medium:
         self.model.record(attempt)
 
     def _hand_out(self, attempt: Attempt) -> None:
-        frame, at_ns = attempt.senders[0][1].frame, attempt.end_ns
+        frame = attempt.senders[0][1].frame
         for node in attempt.listeners:
             if node.medium is self and node not in attempt.receive_errors:
-                node.frame_received(frame, at_ns, stored=node not in attempt.not_stored)
-                if node.counters.receive or node.counters.transmit:
-                    node.account(at_ns)
+                node.frame_received(frame, attempt.end_ns, node not in attempt.not_stored)
 
     def _note_futility(self, attempt: Attempt) -> None:
         """A passive node without anybody to acknowledge repeats for ever, and nothing changes by it."""
@@ -280,10 +285,9 @@ class Medium:
             self._rewind_recoveries()
         self._dominant, self.shorted = dominant, shorted
         if dominant:
-            for node in self.nodes:
-                if node.recovery_runs_left:
-                    self._spend(node, now_ns)
-                    node.recovery_from_ns = NEVER_NS
+            for node in self.recovering:
+                self._spend(node, now_ns)
+                node.recovery_from_ns = NEVER_NS
 
     def _tick(self, at_ns: int) -> None:
         """Count eight more dominant bits after the error flags."""
@@ -319,8 +323,9 @@ class Medium:
         """Disconnect a node. A frame that it was sending ends there for the others."""
         self.settle(now_ns)
         self.nodes.remove(node)
-        if node.recovery_runs_left:
+        if node in self.recovering:
             self._spend(node, now_ns)
+            self.recovering.remove(node)
         attempt = self.attempt
         if not attempt:
             return
@@ -347,6 +352,7 @@ class Medium:
     def watch_for_recovery(self, node: CanNode, now_ns: int) -> None:
         """Begin, or go on, to count recessive runs for this node."""
         self.settle(now_ns)
+        self.recovering.append(node)
         run_ns = RECOVERY_RUN_BITS * self.model.bit_ns
         busy_until_ns = self.attempt.free_ns if self.attempt else self.free_ns
         node.recovery_from_ns = max(now_ns, busy_until_ns - run_ns)
@@ -359,9 +365,7 @@ class Medium:
         return node.recovery_from_ns + node.recovery_runs_left * RECOVERY_RUN_BITS * self.model.bit_ns
 
     def _recovery_ns(self) -> int:
-        return min(
-            (self._recovered_at(node) for node in self.nodes if node.recovery_runs_left), default=NEVER_NS
-        )
+        return min(map(self._recovered_at, self.recovering)) if self.recovering else NEVER_NS
 
     def _spend(self, node: CanNode, now_ns: int) -> None:
         """Book the runs that a node has seen until a frame begins."""
@@ -371,9 +375,8 @@ class Medium:
             node.recovery_from_ns = NEVER_NS
 
     def _rewind_recoveries(self) -> None:
-        for node in self.nodes:
-            if node.recovery_runs_left:
-                node.recovery_from_ns = self.free_ns - RECOVERY_RUN_BITS * self.model.bit_ns
+        for node in self.recovering:
+            node.recovery_from_ns = self.free_ns - RECOVERY_RUN_BITS * self.model.bit_ns
 
 
 def _any_active(nodes: Sequence[CanNode]) -> bool:

@@ -10,6 +10,7 @@ Time moves only in `advance_to`. What is sent at one instant meets in one arbitr
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -62,16 +63,14 @@ class BusModel:
         self.frames_sent = 0
         self.nodes: dict[str, CanNode] = {}
         self._cable = {MAIN: Medium(self), BEYOND_CUT: Medium(self)}
-        self._media = list(self._cable.values())
+        self._media = [self._cable[MAIN]]  # that anything hangs on, or ever did
         self._shorted = self._held_dominant = False
         self._faults = faults or FaultRecord(FaultPlan(0, ()))
-        self._due: dict[str, list[int]] = {}
-        self._counted: dict[str, int] = {}
+        self._due: dict[str, dict[int, list[Fault]]] = {}  # by place and by number of the frame there
+        self._counted: Counter[str] = Counter()
         for fault in self._faults.plan.faults:
             if fault.what in (What.BIT_ERROR, What.FRAME_LOST) and fault.counted is Counted.FRAME:
-                self._due.setdefault(fault.place, []).append(fault.nth)
-        for waiting in self._due.values():
-            waiting.sort(reverse=True)
+                self._due.setdefault(fault.place, {}).setdefault(fault.nth, []).append(fault)
 
     # Nodes.
 
@@ -211,7 +210,8 @@ class BusModel:
         taking_part = [node.name for node, _ in attempt.senders] + [node.name for node in attempt.listeners]
         for place in [self.name, *taking_part]:
             if place in self._due:
-                due += self._count(place)
+                self._counted[place] += 1
+                due += self._due[place].get(self._counted[place], ())
         return due
 
     def record(self, attempt: Attempt) -> None:
@@ -224,16 +224,6 @@ class BusModel:
             senders = tuple(node.name for node, _ in attempt.senders)
             frame = attempt.senders[0][1].frame
             self.trace(WireEvent(attempt.end_ns, attempt.start_ns, attempt.outcome, frame, senders))
-
-    def _count(self, place: str) -> Iterable[Fault]:
-        reached = self._counted[place] = self._counted.get(place, 0) + 1
-        waiting = self._due[place]
-        if not waiting or waiting[-1] > reached:
-            return ()
-        while waiting and waiting[-1] <= reached:
-            waiting.pop()
-        due = [fault for fault in self._faults.plan.faults if fault.place == place and fault.nth == reached]
-        return [fault for fault in due if fault.counted is Counted.FRAME]
 
     def _connect(self, node: CanNode) -> None:
         old = node.medium
@@ -254,15 +244,17 @@ class BusModel:
             medium.take(self.now_ns, dominant=dominant, shorted=main and self._shorted)
 
 
-def bit_error_plan(seed: int, places: Iterable[str], *, frames: int, rate: float) -> FaultPlan:
+def bit_error_plan(
+    seed: int, places: Iterable[str], *, frames: int, rate: float, what: What = What.BIT_ERROR
+) -> FaultPlan:
     """Return a plan in which each of the first `frames` frames at each place fails with probability `rate`.
 
-    Which bit of the frame is hit comes from the seed as well. None of them must fire: how many frames there
-    will be depends on the repetitions.
+    Which bit of the frame is hit comes from the seed as well; `what` may be FRAME_LOST instead. None of them
+    must fire: how many frames there will be depends on the repetitions.
     """
     rng = random.Random(f"bit errors {seed}")  # noqa: S311 - repeatable, not secret
     faults = [
-        Fault(place, What.BIT_ERROR, Counted.FRAME, nth, rng.randrange(1 << 16), must_fire=False)
+        Fault(place, what, Counted.FRAME, nth, rng.randrange(1 << 16), must_fire=False)
         for place in places
         for nth in range(1, frames + 1)
         if rng.random() < rate

@@ -33,12 +33,6 @@ class Filter(NamedTuple):
     mask: int
     extended: bool | None = None  # None = both kinds
 
-    def passes(self, frame: Frame) -> bool:
-        return (frame.identifier ^ self.identifier) & self.mask == 0 and self.extended in (
-            None,
-            frame.extended,
-        )
-
 
 class Arrival(NamedTuple):
     """A frame that was on the wire. `own`: sent by this node."""
@@ -101,7 +95,7 @@ class CanNode:
             Counter()
         )  # sent, received, lost_arbitration, errors, attempts, overruns …
         self._filters: tuple[Filter, ...] = ()
-        self._waiting: list[Entry] = []
+        self.queue: list[Entry] = []  # a heap: the first is the next
         self._sequence = 0
         self._send_queue_frames = send_queue_frames
         self._received: deque[Item] = deque()
@@ -134,13 +128,13 @@ class CanNode:
             raise ValueError(f"{self.name} only listens")
         if self.counters.bus_off:
             raise BusOff(self.name)
-        if len(self._waiting) >= self._send_queue_frames:
+        if len(self.queue) >= self._send_queue_frames:
             raise QueueFull(self.name)
         self.model.disturb(self)
-        if not self._waiting:
+        if not self.queue:
             self.ready_ns = self.model.now_ns
         self._sequence += 1
-        heapq.heappush(self._waiting, Entry(arbitration_key(frame), self._sequence, frame))
+        heapq.heappush(self.queue, Entry(arbitration_key(frame), self._sequence, frame))
 
     def receive(self) -> Item | None:
         """Return the oldest frame or notice that nobody has taken yet; None if there is none."""
@@ -155,15 +149,17 @@ class CanNode:
         self._filters = tuple(filters)
 
     def flush(self) -> int:
-        """Forget what waits to be sent, except a frame on the wire; return how many there were."""
-        lost = len(self._waiting)
-        self._waiting.clear()
+        """Forget what waits to be sent, except a frame on the wire; return how many were forgotten."""
+        self.model.disturb(self)
+        on_wire = [entry for node, entry in self.medium.senders if node is self]
+        lost = len(self.queue) - len(on_wire)
+        self.queue = on_wire
         return lost
 
     @property
     def waiting(self) -> int:
         """How many frames wait to be sent, the one on the wire included."""
-        return len(self._waiting)
+        return len(self.queue)
 
     @property
     def state(self) -> State:
@@ -185,29 +181,36 @@ class CanNode:
 
     # What the model does with it.
 
-    @property
-    def next_entry(self) -> Entry:
-        """What it would send now."""
-        return self._waiting[0]
-
     def frame_sent(self, entry: Entry, at_ns: int) -> None:
-        if self._waiting[0] is entry:
-            heapq.heappop(self._waiting)
+        if self.queue and self.queue[0] is entry:
+            heapq.heappop(self.queue)
         else:  # something more urgent came meanwhile
-            self._waiting = [other for other in self._waiting if other is not entry]
-            heapq.heapify(self._waiting)
+            self.queue = [other for other in self.queue if other is not entry]
+            heapq.heapify(self.queue)
         self.counts["sent"] += 1
         self.counters.sent()
         if self._told or self.receive_own:
             self.deliver(Arrival(entry.frame, at_ns, own=True))
 
-    def frame_received(self, frame: Frame, at_ns: int, *, stored: bool) -> None:
+    def frame_received(self, frame: Frame, at_ns: int, stored: bool) -> None:
         self.counts["received"] += 1
-        self.counters.received()
+        counters = self.counters
+        if counters.receive:
+            counters.received()
+            self.account(at_ns)
         if not stored:
             self.counts["lost"] += 1
-        elif not self._filters or any(one.passes(frame) for one in self._filters):
+        elif self._passes(frame):
             self.deliver(Arrival(frame, at_ns))
+
+    def _passes(self, frame: Frame) -> bool:
+        if not self._filters:
+            return True
+        number, kind = frame.identifier, frame.extended
+        for identifier, mask, extended in self._filters:
+            if (number ^ identifier) & mask == 0 and (extended is None or extended == kind):
+                return True
+        return False
 
     def deliver(self, item: Item) -> None:
         if self._told:

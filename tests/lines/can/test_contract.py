@@ -1,4 +1,4 @@
-"""CAN passes the suite of all lines: on the modelled bus in bus time, and on the paced broker in real time."""
+"""CAN passes the suite of all lines on the modelled bus, in bus time."""
 
 from collections.abc import Iterator
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -37,9 +38,9 @@ class Shift:
         self._again_s = dict.fromkeys(bus.tills, 0.0)
 
     def run(self, for_s: float) -> bool:
-        return self.bus.run(for_s, self._pump)
+        return self.bus.run(for_s, self.pump)
 
-    def _pump(self) -> bool:
+    def pump(self) -> bool:
         while (record := self.bus.head.receive(0)) is not None:
             if len(record.message) < RECORD_BYTES:
                 self.asked.append(record)
@@ -123,10 +124,11 @@ def test_a_short_takes_everybody_off_the_bus_and_all_come_back_by_themselves(bus
     shift = Shift(bus, 5, 1)
     shift.run(0.02)
     bus.model.short()
-    shift.run(1.0)
+    assert bus.run(5.0, lambda: shift.pump() or bus.head.back_off.off)
     assert named(bus.head.events(), What.BUS_OFF) == {HEAD}
     with pytest.raises(LineDown):
         bus.head.send(Peer(1), b"not now")
+    shift.run(1.0)
     bus.model.repair()
     assert shift.run(30), shift.left
     assert shift.taken == shift.sent
@@ -152,9 +154,7 @@ def test_a_terminal_whose_heartbeat_stops_is_named(bus: BusTime) -> None:
     presence = Presence(bus.head.tell)
     bus.head.attach(presence)
     for address, line in bus.tills.items():
-        line.attach(
-            HeartbeatSource(lambda address=address: Heartbeat(address, Condition.SELLING, serial=address))
-        )
+        line.attach(HeartbeatSource(partial(Heartbeat, address, Condition.SELLING, serial=address)))
     bus.run(6)
     assert set(presence.seen) == set(bus.tills)
     bus.model.nodes[node_name(3)].unplug()
@@ -229,7 +229,7 @@ def test_two_devices_under_one_address_are_named_by_the_head_and_notice_it_thems
     bus.head.attach(presence)
     twin = bus.add(2, "till 2 twin")
     for line, serial in ((bus.tills[1], 1), (bus.tills[2], 1000), (twin, 2000)):
-        line.attach(HeartbeatSource(lambda own=line.own, serial=serial: Heartbeat(own, serial=serial)))
+        line.attach(HeartbeatSource(partial(Heartbeat, line.own, serial=serial)))
     bus.run(30)
     assert named(bus.head.events(), What.ADDRESS_CONFLICT) == {2}
     assert named(bus.tills[2].events(), What.ADDRESS_CONFLICT) == {2}
