@@ -1,7 +1,7 @@
 """How much one payment may be that no issuer has looked at, by the algorithm of the card's key. Pure.
 
-A TAC under 3DES rests on 56 bits, and a card whose TAC can be guessed can pay with what it does not hold: such
-cards pay less at once until they are upgraded. Requirements: B2.1, A22.
+A TAC under 3DES rests on 56 bits, and a card whose TAC can be guessed can pay with what it does not hold:
+such cards pay less at once until they are upgraded. Requirements: B2.1, A22.
 """
 
 from collections.abc import Mapping
@@ -41,3 +41,6 @@ class OfflineLimits:
         limit_fen = self.payment_max_fen.get(algorithm, 0)
         if amount_fen > limit_fen:
             raise OverOfflineLimit(Sentence("this card pays at most {fen} fen at once", fen=limit_fen))
+
+
+DEFAULT_LIMITS: Final = OfflineLimits()

@@ -26,7 +26,7 @@ from campus_node.purse.errors import CardLeft, CardRefused, ReaderLost
 from campus_node.purse.files import PublicFile
 from campus_node.purse.journal_entries import Movement, Reason, State
 from campus_node.purse.movement_log import MovementLog, Recorded
-from campus_node.purse.offline_limits import OfflineLimits
+from campus_node.purse.offline_limits import DEFAULT_LIMITS, OfflineLimits
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import CardLayout, OtherCard, Pin, present, show_pin
 from campus_node.purse.psam import SamInit
@@ -94,7 +94,7 @@ class PurchaseRequest:
     pin: Pin | None = None
     asn: bytes | None = None
     hotlist_version: int = 0
-    limits: OfflineLimits = OfflineLimits()
+    limits: OfflineLimits = DEFAULT_LIMITS
 
 
 class Step(Enum):

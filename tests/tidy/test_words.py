@@ -40,7 +40,7 @@ BANNED: Final[dict[str, str]] = {
 
 # "path::identifier" → why the word is right there.
 ALLOWED: Final[dict[str, str]] = {
-    "campus_node/purse/apdu.py::data": "ISO/IEC 7816-4 calls the bytes of an APDU so, and they may be anything",
+    "campus_node/purse/apdu.py::data": "ISO/IEC 7816-4 calls the bytes of an APDU so; they may be anything",
 }
 
 
