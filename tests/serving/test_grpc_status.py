@@ -3,6 +3,7 @@
 import pytest
 from grpc import StatusCode
 
+from campus_node.lines.errors import MessageSize
 from campus_node.purse.errors import AlgorithmUnknown, CardRefused
 from federation import errors
 from federation.errors import CampusCardError, Overloaded, Refused, Tampered, TransferRefused, Unavailable
@@ -21,6 +22,7 @@ def make(kind: type[CampusCardError]) -> CampusCardError:
         Overloaded: Overloaded(70),
         TransferRefused: TransferRefused("EXPIRED"),
         AlgorithmUnknown: AlgorithmUnknown(0x7F),
+        MessageSize: MessageSize(5_000, 4_095),
     }
     return special.get(kind) or kind("why")
 
