@@ -321,10 +321,10 @@ class Issuer:
 
     def _close_what_this_proves(self, request: LoadRequest) -> None:
         """A higher counter proves that the load before was written; the same one proves nothing."""
-        for row in self._book.open_of(request):
-            if row.online_seq >= request.online_seq:
-                raise _open()
-        for row in self._book.open_of(request):
+        opened = self._book.open_of(request)  # read once: another caller may be approving this very counter
+        if any(row.online_seq >= request.online_seq for row in opened):
+            raise _open()
+        for row in opened:
             self._book.mark_row_written(row)
         if self._book.was_written(request):
             raise InitStale(Sentence("this INIT is older than a load that was written: begin a new one"))

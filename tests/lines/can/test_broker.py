@@ -18,6 +18,8 @@ from hil_rig.virtual.slcan_adapter import SlcanAdapter
 from tests.lines.can.bus_time import node_name
 from tests.lines.contract import TERMINALS, Ends, LineContract
 
+pytestmark = pytest.mark.slow
+
 BITRATE = 500_000
 
 

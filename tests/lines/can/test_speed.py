@@ -11,6 +11,8 @@ from campus_node.lines.line import ALL, HEAD, Peer
 from hil_rig.virtual.can_bus import Outcome, slot_bits
 from tests.lines.can.bus_time import BusTime
 
+pytestmark = pytest.mark.slow
+
 TERMINALS = 50
 RECORD_BYTES = 96
 ACKNOWLEDGEMENT_BYTES = 7  # one frame, the shortest answer

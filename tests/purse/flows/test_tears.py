@@ -164,6 +164,7 @@ def test_another_card_is_passed_over_and_not_touched(scenario: Scenario) -> None
             go_on(till, scenario, what)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
 def test_a_recovery_that_is_torn_anywhere_is_recovered_again(scenario: Scenario) -> None:
     card, count = "card-3des", 0
