@@ -204,6 +204,7 @@ KEYS: Final[dict[str, str]] = {
     "MAC3 of the unload": "圈提的 MAC3",
     "TAC of the load": "圈存的 TAC",
     "MAC1 of the INIT": "初始化应答的 MAC1",
+    "this load was proved the other way at the same moment: ask again, then open a case": "该圈存同时被证明为相反的结果: 请再问一次, 然后立案",
     "this load was proved never written, and now its proof comes: open a case": "该圈存已证明从未写卡, 现在却收到其凭证: 请立案",
     "no proof with this terminal id was asked for: ask for one first": "没有以该终端号要求过证明: 请先申请",
     "this INIT is older than the load: it proves nothing": "该初始化早于此次圈存: 不能证明任何事",

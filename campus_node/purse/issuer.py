@@ -230,11 +230,10 @@ class Issuer:
             expected = self._keys.tac(name, (card_factor(request.asn),), message)
             what = Sentence("TAC of the load")
         _require_equal(expected, proof, what)
-        if row.state is LoadState.VOID:
+        if not self._book.mark_written(request, proof):
             raise LoadContradicted(
                 Sentence("this load was proved never written, and now its proof comes: open a case")
             )
-        self._book.mark_written(request, proof)
 
     def ask_proof(self, request: LoadRequest) -> bytes:
         """See `LoadAuthority`."""
@@ -257,11 +256,13 @@ class Issuer:
         if fresh.online_seq < request.online_seq:
             raise ProofRefused(Sentence("this INIT is older than the load: it proves nothing"))
         if fresh.online_seq > request.online_seq:
-            self._book.mark_written(request, b"")
+            if not self._book.mark_written(request, b""):
+                raise _settled_otherwise()
             return False
         if fresh.balance_fen > request.balance_fen:  # purchases lower it; nothing but a load raises it
             raise ProofRefused(Sentence("the card's balance went up and its counter did not: open a case"))
-        self._book.mark_void(request)
+        if not self._book.mark_void(request):
+            raise _settled_otherwise()
         return True
 
     def _burn_if_unknown(self, request: LoadRequest) -> None:
@@ -270,8 +271,7 @@ class Issuer:
         if known is not None and known.is_same(request):
             return
         self._check_mac1(request)
-        if self._book.approve(request, b"", b""):
-            self._book.mark_void(request)
+        self._book.burn(request)
 
     def _check_mac1(self, request: LoadRequest) -> None:
         message = mac.load_mac1(
@@ -338,6 +338,12 @@ class Issuer:
     def _now(self) -> bytes:
         at = datetime.fromtimestamp(self._clock.unix_ms() // 1000, UTC).astimezone(self._zone)
         return bytes.fromhex(at.strftime("%Y%m%d%H%M%S"))
+
+
+def _settled_otherwise() -> LoadContradicted:
+    return LoadContradicted(
+        Sentence("this load was proved the other way at the same moment: ask again, then open a case")
+    )
 
 
 def _open() -> LoadOpen:

@@ -121,7 +121,15 @@ class LoadBook:
         )
 
     def approve(self, request: "LoadRequest", made_at: bytes, mac2: bytes) -> bool:
-        """Write down an approval, durably; only then may it leave.
+        """Write down an approval, durably; only then may it leave. False as `_insert`."""
+        return self._insert(request, made_at, mac2, LoadState.OPEN)
+
+    def burn(self, request: "LoadRequest") -> bool:
+        """Write down that this INIT is never to be approved. False as `_insert`."""
+        return self._insert(request, b"", b"", LoadState.VOID)
+
+    def _insert(self, request: "LoadRequest", made_at: bytes, mac2: bytes, state: LoadState) -> bool:
+        """Add a row in one commit.
 
         False, and nothing done, if one is open or the counter was used: two callers may have looked at once.
         """
@@ -144,46 +152,54 @@ class LoadBook:
                     request.card_random,
                     made_at,
                     mac2,
-                    LoadState.OPEN,
+                    state,
                 ),
             )
             return True
 
     def ask(self, request: "LoadRequest", nonce: bytes) -> None:
         """Write down what a never-written proof must carry; an earlier one is good no more."""
-        self._change(request, "nonce = ?", nonce)
+        self._change(request, "nonce = ?", nonce, unless=None)
 
-    def mark_written(self, request: "LoadRequest", proof: bytes) -> None:
-        """Note that the card has it. An earlier proof stays."""
-        self._change(
-            request, "state = ?, proof = CASE proof WHEN x'' THEN ? ELSE proof END", LoadState.WRITTEN, proof
+    def mark_written(self, request: "LoadRequest", proof: bytes) -> bool:
+        """Note that the card has it; an earlier proof stays. False if it is void, and stays so."""
+        return self._change(
+            request,
+            "state = ?, proof = CASE proof WHEN x'' THEN ? ELSE proof END",
+            LoadState.WRITTEN,
+            proof,
+            unless=LoadState.VOID,
         )
 
     def mark_row_written(self, row: LoadRow) -> None:
-        """Note that a higher counter has shown this one to be written."""
+        """Note that a higher counter has shown an open one to be written."""
         self._run(
-            "UPDATE load SET state = ? WHERE asn = ? AND purse = ? AND online_seq = ? AND attempt = ?",
+            "UPDATE load SET state = ? WHERE state = ? AND asn = ? AND purse = ? AND online_seq = ?"
+            " AND attempt = ?",
             LoadState.WRITTEN,
+            LoadState.OPEN,
             row.asn,
             row.purse,
             row.online_seq,
             row.attempt,
         )
 
-    def mark_void(self, request: "LoadRequest") -> None:
-        """Note that the card never got it and cannot get it any more."""
-        self._change(request, "state = ?, nonce = x''", LoadState.VOID)
+    def mark_void(self, request: "LoadRequest") -> bool:
+        """Note that the card never got it and never will. False if it is written, and stays so."""
+        return self._change(request, "state = ?, nonce = x''", LoadState.VOID, unless=LoadState.WRITTEN)
 
-    def _change(self, request: "LoadRequest", change: str, *values: object) -> None:
+    def _change(self, request: "LoadRequest", change: str, *values: object, unless: LoadState | None) -> bool:
+        """Change the row of this INIT unless it has come to a state meanwhile: callers have looked before."""
         changed = self._run(
             f"UPDATE load SET {change} WHERE asn = ? AND purse = ? AND online_seq = ?"  # noqa: S608
-            " AND card_random = ? AND terminal_id = ?",
+            " AND card_random = ? AND terminal_id = ? AND state IS NOT ?",
             *values,
             *_place(request),
             request.card_random,
             request.terminal_id,
+            unless,
         )
-        assert changed.rowcount == 1, "the issuer looked it up before"
+        return changed.rowcount == 1
 
     def _rows(self, where: str, *values: object) -> list[LoadRow]:
         columns = ", ".join(LoadRow.__dataclass_fields__)
