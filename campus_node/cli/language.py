@@ -5,18 +5,37 @@ from enum import StrEnum
 from typing import Final
 
 from campus_node.cli.chinese_card import CARD, CARD_HELP
+from campus_node.cli.chinese_devices import DEVICES
+from campus_node.cli.chinese_firmware import FIRMWARE
+from campus_node.cli.chinese_gateway import GATEWAY
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_keys import KEYS
 from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
+from campus_node.cli.chinese_monitor import MONITOR
 from campus_node.cli.chinese_purse import PURSE
+from campus_node.cli.chinese_records import RECORDS
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.cli.chinese_terminal import TERMINAL
 from campus_node.wording import Sentence
 
 CATALOGUE: Final[Mapping[str, str]] = (
-    HELP | KEYS | LINES | MESSAGES | CARD | CARD_HELP | PURSE | RIG | SETTINGS | TERMINAL
+    HELP
+    | KEYS
+    | LINES
+    | MESSAGES
+    | CARD
+    | CARD_HELP
+    | PURSE
+    | RIG
+    | SETTINGS
+    | TERMINAL
+    | GATEWAY
+    | MONITOR
+    | RECORDS
+    | FIRMWARE
+    | DEVICES
 )
 
 

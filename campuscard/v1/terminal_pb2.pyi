@@ -268,6 +268,7 @@ class FromGateway(_message.Message):
     UNABLE_FIELD_NUMBER: _builtins.int
     NOTICE_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    BLOCK_FIELD_NUMBER: _builtins.int
     answers: _builtins.int
     """The message that this answers; 0 = said unasked."""
     notice: _builtins.bytes
@@ -304,6 +305,10 @@ class FromGateway(_message.Message):
     def report(self) -> Global___ReportAsked:
         """Report now."""
 
+    @_builtins.property
+    def block(self) -> Global___DistributionBlock:
+        """One block of what a notice announced, where the line has no multicast."""
+
     def __init__(
         self,
         *,
@@ -317,12 +322,13 @@ class FromGateway(_message.Message):
         unable: Global___Unable | None = ...,
         notice: _builtins.bytes = ...,
         report: Global___ReportAsked | None = ...,
+        block: Global___DistributionBlock | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "body", b"body", "hotlist", b"hotlist", "notice", b"notice", "parameters", b"parameters", "recollect", b"recollect", "records", b"records", "report", b"report", "time", b"time", "unable", b"unable"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorization", b"authorization", "block", b"block", "body", b"body", "hotlist", b"hotlist", "notice", b"notice", "parameters", b"parameters", "recollect", b"recollect", "records", b"records", "report", b"report", "time", b"time", "unable", b"unable"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "authorization", b"authorization", "body", b"body", "hotlist", b"hotlist", "notice", b"notice", "parameters", b"parameters", "recollect", b"recollect", "records", b"records", "report", b"report", "time", b"time", "unable", b"unable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "authorization", b"authorization", "block", b"block", "body", b"body", "hotlist", b"hotlist", "notice", b"notice", "parameters", b"parameters", "recollect", b"recollect", "records", b"records", "report", b"report", "time", b"time", "unable", b"unable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["records", "authorization", "time", "hotlist", "parameters", "recollect", "unable", "notice", "report"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["records", "authorization", "time", "hotlist", "parameters", "recollect", "unable", "notice", "report", "block"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -1000,6 +1006,36 @@ class Manifest(_message.Message):
 Global___Manifest: _TypeAlias = Manifest  # noqa: Y015
 
 @_typing.final
+class DistributionBlock(_message.Message):
+    """One block of a distribution."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HASH_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    hash: _builtins.bytes
+    """The manifest's hash; 32 bytes."""
+    number: _builtins.int
+    """Which block, from 0."""
+    content: _builtins.bytes
+    """Its content; 1 to 3,900 bytes, as long as the manifest says."""
+    def __init__(
+        self,
+        *,
+        hash: _builtins.bytes = ...,
+        number: _builtins.int = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "hash", b"hash", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DistributionBlock: _TypeAlias = DistributionBlock  # noqa: Y015
+
+@_typing.final
 class DistributionStopped(_message.Message):
     """Calls a distribution off."""
 
@@ -1031,6 +1067,7 @@ class DistributionReport(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     BLOCKS_STORED_FIELD_NUMBER: _builtins.int
     BLOCKS_FIELD_NUMBER: _builtins.int
+    FIRST_MISSING_FIELD_NUMBER: _builtins.int
     hash: _builtins.bytes
     """The manifest's hash; 32 bytes."""
     state: Global___DistributionState.ValueType
@@ -1039,6 +1076,8 @@ class DistributionReport(_message.Message):
     """How many blocks are here and whole."""
     blocks: _builtins.int
     """How many there are."""
+    first_missing: _builtins.int
+    """The lowest block that is missing, for lines without multicast."""
     def __init__(
         self,
         *,
@@ -1046,10 +1085,11 @@ class DistributionReport(_message.Message):
         state: Global___DistributionState.ValueType = ...,
         blocks_stored: _builtins.int = ...,
         blocks: _builtins.int = ...,
+        first_missing: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "blocks_stored", b"blocks_stored", "hash", b"hash", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "blocks_stored", b"blocks_stored", "first_missing", b"first_missing", "hash", b"hash", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,11 +3,16 @@
 import pytest
 
 from campus_node.cli.chinese_card import CARD, CARD_HELP
+from campus_node.cli.chinese_devices import DEVICES
+from campus_node.cli.chinese_firmware import FIRMWARE
+from campus_node.cli.chinese_gateway import GATEWAY
 from campus_node.cli.chinese_help import HELP
 from campus_node.cli.chinese_keys import KEYS
 from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
+from campus_node.cli.chinese_monitor import MONITOR
 from campus_node.cli.chinese_purse import PURSE
+from campus_node.cli.chinese_records import RECORDS
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
 from campus_node.cli.chinese_terminal import TERMINAL
@@ -42,6 +47,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
     parts = (CARD, CARD_HELP, HELP, KEYS, LINES, MESSAGES, PURSE, RIG, SETTINGS, TERMINAL)
+    parts += (GATEWAY, MONITOR, RECORDS, FIRMWARE, DEVICES)
     assert len(CATALOGUE) == sum(map(len, parts))
 
 

@@ -1,0 +1,5 @@
+"""Chinese of devices, topology and health."""
+
+from typing import Final
+
+DEVICES: Final[dict[str, str]] = {}

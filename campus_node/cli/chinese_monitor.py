@@ -1,0 +1,5 @@
+"""Chinese of campus line: watching and searching lines."""
+
+from typing import Final
+
+MONITOR: Final[dict[str, str]] = {}
