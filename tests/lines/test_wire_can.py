@@ -18,7 +18,6 @@ from campus_node.lines.can.multicast import (
     Done,
     Missing,
     Poll,
-    Result,
     done_frame,
     heard,
     missing_frames,
@@ -37,6 +36,7 @@ from campus_node.lines.can.signals import (
     said_by,
 )
 from campus_node.lines.can.transfer import Transfer
+from campus_node.lines.distribution import Result
 from tests.lines.golden import golden
 
 MARK = bytes.fromhex("A1B2C3D4")

@@ -19,19 +19,15 @@ so that a stranger's frames cost time and nothing else. DONE is a hint; an upgra
 says so in a sealed message.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from campus_node.lines.can.ids import INDEX_MAX, Frame, Multicast, Spread, meaning, multicast_id
+from campus_node.lines.distribution import Manifest, Result
 
 FRAME_BYTES: Final = 8
 WINDOW: Final = 64
-IMAGE_BYTES_MAX: Final = WINDOW * 4096 * FRAME_BYTES  # 2 MiB: a window's number has 12 bits
-MANIFEST_BYTES_MAX: Final = 0xFFFF
-BLOCK_HASH_BYTES: Final = 16
 LISTED: Final = 3
 
 
@@ -41,63 +37,6 @@ class Asked(IntEnum):
     NOTHING = 0  # it announces a manifest
     MANIFEST = 1
     IMAGE = 2
-
-
-class Result(IntEnum):
-    """What a receiver made of a transfer."""
-
-    STORED = 1
-    REFUSED = 2  # the manifest's signature, version or target is not for it
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What an image is made of. Comes out of a signed notice.
-
-    Args:
-        image_bytes: 1 to IMAGE_BYTES_MAX.
-        block_bytes: a multiple of 8; the last block may be shorter.
-        block_hashes: the first 16 bytes of SHA-256 of each block.
-        image_sha256: of all.
-    """
-
-    image_bytes: int
-    block_bytes: int
-    block_hashes: tuple[bytes, ...]
-    image_sha256: bytes
-
-    def __post_init__(self) -> None:
-        """Raise ValueError where the fields contradict each other."""
-        if not 1 <= self.image_bytes <= IMAGE_BYTES_MAX:
-            raise ValueError(f"an image of {self.image_bytes} bytes, must be 1 to {IMAGE_BYTES_MAX}")
-        if self.block_bytes < FRAME_BYTES or self.block_bytes % FRAME_BYTES:
-            raise ValueError(f"blocks of {self.block_bytes} bytes, must be a multiple of {FRAME_BYTES}")
-        if len(self.block_hashes) != -(-self.image_bytes // self.block_bytes):
-            raise ValueError(f"{len(self.block_hashes)} block hashes do not fit {self.image_bytes} bytes")
-
-    @classmethod
-    def of(cls, image: bytes, block_bytes: int) -> "Manifest":
-        """Return the manifest of an image."""
-        blocks = (image[at : at + block_bytes] for at in range(0, len(image), block_bytes))
-        hashes = tuple(block_hash(block) for block in blocks)
-        return cls(len(image), block_bytes, hashes, hashlib.sha256(image).digest())
-
-    @property
-    def frames(self) -> int:
-        return -(-self.image_bytes // FRAME_BYTES)
-
-    @property
-    def frames_a_block(self) -> int:
-        return self.block_bytes // FRAME_BYTES
-
-    def frames_of(self, block: int) -> range:
-        """Return the numbers of the frames of a block."""
-        first = block * self.frames_a_block
-        return range(first, min(first + self.frames_a_block, self.frames))
-
-    def size_of(self, block: int) -> int:
-        """Return how many bytes a block has."""
-        return min(self.block_bytes, self.image_bytes - block * self.block_bytes)
 
 
 class Poll(NamedTuple):
@@ -125,16 +64,6 @@ class Missing(NamedTuple):
     source: int
     spread: Spread
     numbers: tuple[int, ...]
-
-
-def block_hash(block: bytes) -> bytes:
-    """Return the first 16 bytes of SHA-256."""
-    return hashlib.sha256(block).digest()[:BLOCK_HASH_BYTES]
-
-
-def mark_of(manifest: bytes) -> bytes:
-    """Return what tells one manifest from another in a POLL."""
-    return hashlib.sha256(manifest).digest()[:4]
 
 
 def part_frame(spread: Spread, whole: bytes, number: int) -> Frame:
@@ -210,3 +139,14 @@ def heard(frame: Frame) -> Poll | Done | Missing | None:
 
 _ALL_ASKED: Final = frozenset(int(asked) for asked in Asked)
 _ALL_RESULTS: Final = frozenset(int(result) for result in Result)
+
+
+def frames_in(size: int) -> int:
+    """Return how many frames a manifest, an image or a block of this size takes."""
+    return -(-size // FRAME_BYTES)
+
+
+def frames_of(manifest: Manifest, block: int) -> range:
+    """Return the numbers of the frames of a block."""
+    first = block * frames_in(manifest.block_bytes)
+    return range(first, first + frames_in(manifest.size_of(block)))

@@ -7,20 +7,17 @@ from typing import Final
 from campus_node.lines.can.ids import Frame, Spread
 from campus_node.lines.can.line import Post
 from campus_node.lines.can.multicast import (
-    FRAME_BYTES,
-    IMAGE_BYTES_MAX,
-    MANIFEST_BYTES_MAX,
     Asked,
     Done,
-    Manifest,
     Missing,
     Poll,
-    Result,
+    frames_in,
+    frames_of,
     heard,
-    mark_of,
     part_frame,
     poll_frame,
 )
+from campus_node.lines.distribution import IMAGE_BYTES_MAX, MANIFEST_BYTES_MAX, Manifest, Result, mark_of
 
 FRAME_BITS: Final = 137  # of a frame with 8 random bytes, stuffing and intermission included, on average
 QUIET_S: Final = 0.03  # so long after the last answer nobody else answers
@@ -208,7 +205,7 @@ class MulticastSender:
         whole = self._wholes[spread]
         if spread is Spread.MANIFEST:
             yield poll_frame(self._poll_of(Asked.NOTHING))
-        for number in range(-(-len(whole) // FRAME_BYTES)):
+        for number in range(frames_in(len(whole))):
             yield part_frame(spread, whole, number)
 
     def _want(self, spread: Spread, numbers: Iterable[int]) -> None:
@@ -217,8 +214,8 @@ class MulticastSender:
         if spread is Spread.NACK_BLOCKS:
             blocks = [number for number in numbers if number < len(self._blocks.block_hashes)]
             for block in blocks:
-                self._wanted[Spread.IMAGE].update(self._blocks.frames_of(block))
+                self._wanted[Spread.IMAGE].update(frames_of(self._blocks, block))
             return
         about = Spread.MANIFEST if spread is Spread.NACK_MANIFEST else Spread.IMAGE
-        frames = -(-len(self._wholes[about]) // FRAME_BYTES)
+        frames = frames_in(len(self._wholes[about]))
         self._wanted[about].update(number for number in numbers if number < frames)

@@ -19,12 +19,12 @@ from campus_node.lines.can.ids import (
     signal_id,
 )
 from campus_node.lines.can.line import CanLine
-from campus_node.lines.can.multicast import Manifest
 from campus_node.lines.can.multicast_receiver import MulticastReceiver
 from campus_node.lines.can.multicast_sender import MulticastSender
 from campus_node.lines.can.presence import Presence
 from campus_node.lines.can.time_sync import TimeSource, TrimmedClock
 from campus_node.lines.can.transfer import Transfer
+from campus_node.lines.distribution import BlockReceiver, Manifest
 from campus_node.lines.errors import Forged
 from campus_node.lines.line import HEAD, Peer
 from federation.errors import Unavailable
@@ -70,7 +70,7 @@ def furnished() -> BusTime:
     manifest = Manifest.of(image, 1024)
     bus.head.attach(MulticastSender(1, b"signed" * 20, image, {1, 2}, block_bytes=1024))
     for address, trust in ((1, refuse), (2, lambda _signed: manifest)):
-        bus.tills[address].attach(MulticastReceiver(address, trust, Nowhere()))
+        bus.tills[address].attach(MulticastReceiver(address, BlockReceiver(trust, Nowhere())))
         bus.tills[address].attach(TrimmedClock())
     return bus
 
@@ -160,10 +160,10 @@ def test_noise_becomes_no_manifest() -> None:
         opened.append(signed)
         return refuse(signed)
 
-    receiver = MulticastReceiver(1, note, Nowhere())
+    receiver = MulticastReceiver(1, BlockReceiver(note, Nowhere()))
     rng = random.Random("receiver")
     for _ in range(20_000):
         spread = rng.choice([Spread.POLL, Spread.MANIFEST, Spread.IMAGE])
         receiver.take(Frame(multicast_id(spread, rng.randrange(64)), rng.randbytes(8)), 0.0)
-    assert receiver.progress == (0, 0)
+    assert receiver.blocks.progress == (0, 0)
     assert not opened, "a manifest whose mark does not fit is not even looked at"

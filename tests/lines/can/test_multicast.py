@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from campus_node.lines.can.block_file import BlockFile
+from campus_node.lines.block_file import BlockFile
 from campus_node.lines.can.ids import Frame, Spread, multicast_id
-from campus_node.lines.can.multicast import Manifest, Missing, Result, heard, missing_frames
+from campus_node.lines.can.multicast import Missing, heard, missing_frames
 from campus_node.lines.can.multicast_receiver import MulticastReceiver
 from campus_node.lines.can.multicast_sender import MulticastSender
+from campus_node.lines.distribution import BlockReceiver, Manifest, Result
 from campus_node.lines.errors import Forged
 from campus_node.lines.line import HEAD
 from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord
@@ -51,7 +52,7 @@ class Distribution:
                 raise Forged("signature")
             return self.manifest
 
-        receiver = MulticastReceiver(address, open_manifest, BlockFile(self.path(address)))
+        receiver = MulticastReceiver(address, BlockReceiver(open_manifest, BlockFile(self.path(address))))
         self.bus.tills[address].attach(receiver)
         return receiver
 
@@ -146,7 +147,7 @@ def test_a_terminal_goes_on_after_a_power_cut_with_what_it_had(tmp_path: Path) -
     spread = Distribution(bus, tmp_path, 64 * 1024)
     spread.run(4.0)
     before = spread.receivers[2]
-    blocks, total = before.progress
+    blocks, total = before.blocks.progress
     assert 0 < blocks < total
     bus.tills[2].detach(before)
     spread.receivers[2] = spread.receiver(2)  # all that was in memory is gone, the file is there
@@ -178,7 +179,7 @@ def test_a_manifest_with_a_wrong_signature_is_refused_and_nothing_is_stored(tmp_
     assert spread.run(30)
     assert spread.sender.refused == {2}
     assert spread.sender.stored == {1}
-    assert suspicious.result is Result.REFUSED
+    assert suspicious.blocks.result is Result.REFUSED
     assert not spread.path(2).exists()
     bus.close()
 
@@ -194,7 +195,7 @@ def test_a_strangers_frames_among_the_images_cost_time_and_are_not_stored(tmp_pa
             stranger.send(WireFrame(multicast_id(Spread.IMAGE, rng.randrange(4096)), b"poisoned"))
     assert spread.run(30)
     assert spread.whole() == spread.sender.stored == {1, 2}
-    assert sum(receiver.bad_block_count for receiver in spread.receivers.values()) > 0
+    assert sum(receiver.blocks.bad_block_count for receiver in spread.receivers.values()) > 0
     bus.close()
 
 
@@ -221,10 +222,9 @@ def test_a_manifest_that_contradicts_itself_is_none(bad: tuple[int, int, int]) -
 
 
 def test_frames_before_any_manifest_are_not_kept() -> None:
-    receiver = MulticastReceiver(
-        1, lambda _signed: pytest.fail("nothing was signed"), BlockFile(Path("/nowhere"))
-    )
+    blocks = BlockReceiver(lambda _signed: pytest.fail("nothing was signed"), BlockFile(Path("/nowhere")))
+    receiver = MulticastReceiver(1, blocks)
     for number in range(100):
         receiver.take(Frame(multicast_id(Spread.IMAGE, number), bytes(8)), 0.0)
         receiver.take(Frame(multicast_id(Spread.MANIFEST, number), bytes(8)), 0.0)
-    assert receiver.progress == (0, 0)
+    assert receiver.blocks.progress == (0, 0)

@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from campus_node.lines.can.multicast import Manifest, block_hash
+from campus_node.lines.distribution import Manifest, block_hash
 from campus_node.wording import Sentence
 from federation.errors import Unavailable
 
