@@ -241,22 +241,26 @@ class NodeWelcome(_message.Message):
     COMMITTED_THROUGH_FIELD_NUMBER: _builtins.int
     COVERED_THROUGH_FIELD_NUMBER: _builtins.int
     CLOCK_UNIX_MS_FIELD_NUMBER: _builtins.int
+    ALARMS_THROUGH_FIELD_NUMBER: _builtins.int
     committed_through: _builtins.int
     """Every position of this spool up to it is in the node's database: send what is above."""
     covered_through: _builtins.int
     """Up to here it is also covered by the backup; never above committed_through."""
     clock_unix_ms: _builtins.int
     """The node's clock; ms since 1970."""
+    alarms_through: _builtins.int
+    """Every alarm of this spool up to this number is with the node: a gateway keeps what is above."""
     def __init__(
         self,
         *,
         committed_through: _builtins.int = ...,
         covered_through: _builtins.int = ...,
         clock_unix_ms: _builtins.int = ...,
+        alarms_through: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clock_unix_ms", b"clock_unix_ms", "committed_through", b"committed_through", "covered_through", b"covered_through"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms_through", b"alarms_through", "clock_unix_ms", b"clock_unix_ms", "committed_through", b"committed_through", "covered_through", b"covered_through"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -343,10 +347,13 @@ class SpoolTaken(_message.Message):
     COMMITTED_THROUGH_FIELD_NUMBER: _builtins.int
     COVERED_THROUGH_FIELD_NUMBER: _builtins.int
     VERDICTS_FIELD_NUMBER: _builtins.int
+    ALARMS_THROUGH_FIELD_NUMBER: _builtins.int
     committed_through: _builtins.int
     """Every position up to it is committed at the node."""
     covered_through: _builtins.int
     """Every position up to it is covered by the backup: only these may be overwritten."""
+    alarms_through: _builtins.int
+    """Every alarm of this spool up to this number is with the node; 0 = nothing new is said of alarms."""
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PositionVerdict]:
         """What was decided of each record; a repeated record gets its first answer again."""
@@ -357,10 +364,11 @@ class SpoolTaken(_message.Message):
         committed_through: _builtins.int = ...,
         covered_through: _builtins.int = ...,
         verdicts: _abc.Iterable[Global___PositionVerdict] | None = ...,
+        alarms_through: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_through", b"committed_through", "covered_through", b"covered_through", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarms_through", b"alarms_through", "committed_through", b"committed_through", "covered_through", b"covered_through", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
