@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Final
 
 from campus_node.lines.can.broadcast import NOTICE_BYTES_MAX, REPEAT_AFTER_S, notice_frames
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.ids import (
     Frame,
     Functional,
@@ -20,6 +19,7 @@ from campus_node.lines.can.suspects import Suspects
 from campus_node.lines.can.transfer import Transfer, is_consecutive, is_first
 from campus_node.lines.can.uploads import UPLOADS_OPEN_MAX, Uploads
 from campus_node.lines.errors import PeerGone
+from campus_node.lines.events import Event, What
 from campus_node.lines.line import ALL, HEAD, Peer, terminal_address
 from campus_node.wording import Sentence
 

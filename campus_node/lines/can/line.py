@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from campus_node.lines.can.bus_off import BackOff
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.ids import Frame, Functional, Multicast, Physical, Priority, Signalled, meaning
 from campus_node.lines.can.port import CanPort, Controller
 from campus_node.lines.can.transfer import NEVER_S, Transfer
 from campus_node.lines.errors import LineDown, PeerGone
+from campus_node.lines.events import Event, What
 from campus_node.lines.line import Peer, Received, check_message
 from campus_node.wording import Sentence
 from federation.errors import Overloaded

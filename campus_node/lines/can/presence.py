@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.ids import Frame
 from campus_node.lines.can.line import Post
 from campus_node.lines.can.signals import Emergency, Heartbeat, frame_of, said_by
+from campus_node.lines.events import Event, What
 
 HEARTBEAT_EVERY_S: Final = 2.0
 LOST_AFTER_S: Final = 7.0

@@ -8,7 +8,7 @@ can send under an honest terminal's address, too: quarantine ends by itself, and
 from dataclasses import dataclass, field
 from typing import Final
 
-from campus_node.lines.can.events import Event, What
+from campus_node.lines.events import Event, What
 
 WINDOW_S: Final = 1.0
 UNINVITED_MAX: Final = 300  # frames a window: more than a tenth of a bus of 250 kbit/s

@@ -3,7 +3,6 @@
 from typing import Final
 
 from campus_node.lines.can.broadcast import Gathering
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.ids import (
     Frame,
     Functional,
@@ -16,6 +15,7 @@ from campus_node.lines.can.ids import (
 from campus_node.lines.can.line import CanLine
 from campus_node.lines.can.port import CanPort
 from campus_node.lines.errors import FrameBroken, PeerGone
+from campus_node.lines.events import Event, What
 from campus_node.lines.line import HEAD, Peer, Received, terminal_address
 from campus_node.wording import Sentence
 

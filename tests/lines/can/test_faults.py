@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.ids import Priority, Spread, functional_id, multicast_id, physical_id
 from campus_node.lines.can.presence import HeartbeatSource, Presence
 from campus_node.lines.can.signals import Condition, Heartbeat
 from campus_node.lines.errors import LineDown, PeerGone
+from campus_node.lines.events import Event, What
 from campus_node.lines.line import HEAD, Peer, Received
 from federation.errors import Overloaded
 from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from campus_node.lines.can.drive import Drive
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.head import HeadLine
 from campus_node.lines.can.port import CanConfiguration, CanPort, filters_of
 from campus_node.lines.can.terminal import TerminalLine
 from campus_node.lines.errors import LineDown, PeerGone
+from campus_node.lines.events import Event, What
 from campus_node.lines.line import HEAD, Peer
 from federation.clock import SystemClock
 from hil_rig.virtual.can_broker import CanBroker

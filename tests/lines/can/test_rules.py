@@ -5,7 +5,6 @@ import random
 import pytest
 
 from campus_node.lines.can.bus_off import BACK_OFF_FIRST_S, BACK_OFF_MAX_S, BackOff
-from campus_node.lines.can.events import Event, What
 from campus_node.lines.can.ids import Frame
 from campus_node.lines.can.presence import HeartbeatSource, Presence
 from campus_node.lines.can.signals import Distress as Cause
@@ -19,6 +18,7 @@ from campus_node.lines.can.suspects import (
 )
 from campus_node.lines.can.time_sync import STEP_MAX_S, TRIM_MAX_S, TimeSource, TrimmedClock
 from campus_node.lines.can.uploads import BEGIN_WITHIN_S, Uploads
+from campus_node.lines.events import Event, What
 from tests.lines.can.bus_time import BusTime
 
 SEMESTER_UNIX_MS = 1_788_220_800_000

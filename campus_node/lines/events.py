@@ -1,4 +1,4 @@
-"""What one end of a bus has to tell about it (A10, A12).
+"""What one end of a line has to tell about it: one vocabulary for every wire (A10, A12).
 
 The gateway turns these into alarms, health and topology.
 """
@@ -25,6 +25,11 @@ class What(StrEnum):
     LEAVES_BUS = "a node says that it was off the bus"
     EMERGENCY = "a terminal calls"
     LOST = "a terminal's heartbeat stopped"
+    PEER_BACK = "a peer answers again"
+    WRONG_RATE = "a terminal answers at another bit rate"
+    HELD = "nobody answers: the wire is held, shorted or cut"
+    NOISE = "bytes on the wire that nobody was asked for"
+    CLEAR = "the wire is in order again"
 
 
 class Event(NamedTuple):
