@@ -25,6 +25,7 @@ BLOCK_HASH_BYTES: Final = 16
 HASH_BYTES: Final = 32
 TRANSFER_MAX: Final = 255
 ADDRESSES_BYTES_MAX: Final = 32
+TERMINAL_ID_BYTES: Final = 6
 
 _PROTOCOL: Final = b"campuscard notice 1"
 
@@ -105,6 +106,7 @@ def _check_manifest(manifest: wire.Manifest) -> None:
         and all(len(each) == BLOCK_HASH_BYTES for each in manifest.block_hashes)
         and len(manifest.hash) == HASH_BYTES
         and len(manifest.addresses) <= ADDRESSES_BYTES_MAX
+        and len(manifest.terminal_ids) % TERMINAL_ID_BYTES == 0
     )
     if not fits:
         raise FrameBroken(Sentence("a manifest that contradicts itself"))

@@ -959,6 +959,7 @@ class Manifest(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     FROM_VERSION_FIELD_NUMBER: _builtins.int
     ADDRESSES_FIELD_NUMBER: _builtins.int
+    TERMINAL_IDS_FIELD_NUMBER: _builtins.int
     transfer: _builtins.int
     """Names the distribution on the wire, 1 to 255; another one ends the one before."""
     kind: Global___DistributionKind.ValueType
@@ -975,6 +976,8 @@ class Manifest(_message.Message):
     """Only for terminals that have this version or a later one; 0 = any."""
     addresses: _builtins.bytes
     """For which addresses of this line, a bit each, lowest address first; 0 to 32 bytes, 0 = all."""
+    terminal_ids: _builtins.bytes
+    """For which terminals: their numbers, 6 bytes each, one behind the other; empty = all."""
     @_builtins.property
     def block_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """First half of SHA-256 of each block, in order; 16 bytes each."""
@@ -996,10 +999,11 @@ class Manifest(_message.Message):
         models: _abc.Iterable[_builtins.str] | None = ...,
         from_version: _builtins.int = ...,
         addresses: _builtins.bytes = ...,
+        terminal_ids: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "block_hashes", b"block_hashes", "block_size", b"block_size", "from_version", b"from_version", "hash", b"hash", "kind", b"kind", "models", b"models", "size", b"size", "transfer", b"transfer", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addresses", b"addresses", "block_hashes", b"block_hashes", "block_size", b"block_size", "from_version", b"from_version", "hash", b"hash", "kind", b"kind", "models", b"models", "size", b"size", "terminal_ids", b"terminal_ids", "transfer", b"transfer", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
