@@ -3,6 +3,8 @@
 import campus_node.ledger.tables
 import campus_node.operators.tables
 import campus_node.outbox.tables
+import campus_node.records.tables
+import campus_node.registry.tables
 import campus_node.watch.tables  # noqa: F401
 from campus_node.database.metadata import metadata
 

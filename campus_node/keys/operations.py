@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from campus_node.keys.hierarchy import CARD_USAGES, FACTOR_BYTES, KeyName, Level, Usage
+from campus_node.keys.hierarchy import CARD_USAGES, FACTOR_BYTES, KeyName, Level, Usage, card_factor
 from campus_node.keys.store import Factors, KeyEntry, KeyForbidden
 from campus_node.purse import algorithm as cipher
 from campus_node.wording import Sentence
@@ -86,6 +86,12 @@ class KeyOperations:
         ):
             raise _forbidden(name, Sentence("used to answer a card's challenge"))
         return cipher.authentication(name.algorithm, self._source.working_key(name, factors), challenge)
+
+    def lend_session_key(self, name: KeyName, psam_serial: bytes) -> bytes:
+        entry = self._source.entry(name)
+        if entry.foreign or name.usage is not Usage.PSAM_SESSION or name.level is not Level.CAMPUS:
+            raise _forbidden(name, Sentence("lent to a gateway"))
+        return self._source.working_key(name, (card_factor(psam_serial),))
 
     def _card_key(self, name: KeyName, factors: Factors, usages: frozenset[Usage]) -> bytes:
         entry = self._source.entry(name)

@@ -1,4 +1,5 @@
-"""What a key store can be asked. Keys are named, operations happen inside, and no key comes out in clear.
+"""What a key store can be asked. Keys are named, operations happen inside, and no key comes out in clear,
+but for the session keys of single PSAMs that are lent to their gateways.
 
 Two stores exist: `campus_node.keys.sealed_file`, a file under a passphrase, and
 `campus_node.keys.pkcs11_token`, a PKCS#11 token. Both do the same arithmetic, byte for byte.
@@ -113,4 +114,18 @@ class KeyStore(Protocol):
 
         Args:
             challenge: 4 or 8 bytes, for SM4 16.
+        """
+
+    def lend_session_key(self, name: KeyName, psam_serial: bytes) -> bytes:
+        """Return the session key of one PSAM, 16 bytes: the only operation that gives out a key in clear.
+
+        It is for the node alone, which seals it to the gateway of that PSAM's terminal (lending.py). From it
+        follows neither the campus's key nor another PSAM's.
+
+        Args:
+            name: a campus-level `psam_session` key.
+            psam_serial: 10 bytes.
+
+        Raises:
+            KeyForbidden: any other key.
         """

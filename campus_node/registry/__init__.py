@@ -1,0 +1,1 @@
+"""Who is known: terminals, the PSAMs in them, and cards with what is the matter with them."""
