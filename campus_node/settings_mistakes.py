@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 from campus_node.wording import Sentence
 from federation.errors import Misconfigured
 
-_PREFIX: Final = "CAMPUS_"
+PREFIX: Final = "CAMPUS_"
+_OF_OTHERS: Final = ("CAMPUS_GATEWAY_",)  # what a gateway on the same machine is told
 _MASK: Final = "***"
 _SHOWN_MAX: Final = 60
 
@@ -32,13 +33,15 @@ class WrongSettings(Misconfigured):
         super().__init__("\n".join(map(str, self.mistakes)))
 
 
-def mistakes_in_environment(schema: type[BaseModel], environment: Mapping[str, str]) -> list[Sentence]:
-    """Return what is wrong with the names of CAMPUS_ variables: unknown sections, unknown keys."""
+def mistakes_in_environment(
+    schema: type[BaseModel], environment: Mapping[str, str], prefix: str = PREFIX
+) -> list[Sentence]:
+    """Return what is wrong with the names of variables with this prefix: unknown sections, unknown keys."""
     mistakes = []
     for variable in sorted(environment):
         name = variable.upper()
-        section, separator, key = name.removeprefix(_PREFIX).lower().partition("__")
-        if not name.startswith(_PREFIX):
+        section, separator, key = name.removeprefix(prefix).lower().partition("__")
+        if not name.startswith(prefix) or (prefix == PREFIX and name.startswith(_OF_OTHERS)):
             continue
         if not separator:
             if section in schema.model_fields:
@@ -56,7 +59,7 @@ def mistakes_in_environment(schema: type[BaseModel], environment: Mapping[str, s
         if known_section and key in _fields(schema, section):
             continue
         known = [
-            f"{_PREFIX}{a}__{b}".upper()
+            f"{prefix}{a}__{b}".upper()
             for a in ([section] if known_section else schema.model_fields)
             for b in _fields(schema, a)
         ]
@@ -71,10 +74,19 @@ def mistakes_in_environment(schema: type[BaseModel], environment: Mapping[str, s
 
 
 def mistakes_in_values(
-    schema: type[BaseModel], error: ValidationError, path: Path, text: str, environment: Mapping[str, str]
+    schema: type[BaseModel],
+    error: ValidationError,
+    path: Path,
+    text: str,
+    environment: Mapping[str, str],
+    prefix: str = PREFIX,
 ) -> list[Sentence]:
     """Return a sentence for each error, in the order of the sections."""
-    return [_mistake(schema, detail, path, text, environment) for detail in error.errors(include_url=False)]
+    set_outside = {
+        name.upper().removeprefix(prefix) for name in environment if name.upper().startswith(prefix)
+    }
+    named = {name: f"{prefix}{name}" for name in set_outside}
+    return [_mistake(schema, detail, path, text, named) for detail in error.errors(include_url=False)]
 
 
 def line_of(text: str, section: str, key: str | None) -> int | None:
@@ -168,8 +180,8 @@ def _wrong_section(
 def _where(
     section: str, key: str | None, path: Path, text: str, environment: Mapping[str, str]
 ) -> Sentence | str:
-    variable = f"{_PREFIX}{section}__{key}".upper()
-    if key and any(name.upper() == variable for name in environment):
+    variable = environment.get(f"{section}__{key}".upper())
+    if key and variable is not None:
         return Sentence("environment variable {name}", name=variable)
     line = line_of(text, section, key) or line_of(text, section, None)
     if line is None:

@@ -1,0 +1,86 @@
+"""What a [[line]] of gateway.toml may say, by its kind."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from campus_node import settings_checks as checks
+
+Whole = Annotated[int, BeforeValidator(checks.no_truth_value)]
+Name = Annotated[str, AfterValidator(checks.name)]
+Listen = Annotated[str, AfterValidator(checks.listen)]
+PathText = Annotated[str, AfterValidator(checks.path)]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: Name = Field(description="what people call it; unique in this gateway", examples=["can0"])
+    load_percent: Whole = Field(
+        default=60, ge=1, le=100, description="how much of it a distribution may take", examples=[60]
+    )
+
+
+class CanLineSettings(_Line):
+    """A CAN bus, through python-can."""
+
+    kind: Literal["can"] = Field(description="can", examples=["can"])
+    interface: str = Field(
+        default="socketcan",
+        description="python-can's: socketcan, slcan, pcan, campus-broker …",
+        examples=["socketcan"],
+    )
+    channel: PathText = Field(
+        description="interface's channel: can0, /dev/ttyACM0, a socket's path", examples=["can0"]
+    )
+    bitrate: Whole = Field(
+        default=250_000, ge=10_000, le=1_000_000, description="bits a second", examples=[250_000]
+    )
+    uploads_open_max: Whole = Field(
+        default=2, ge=1, le=16, description="how many terminals may send at once", examples=[2]
+    )
+
+
+class SerialLineSettings(_Line):
+    """An RS-485 bus on a serial port."""
+
+    kind: Literal["serial"] = Field(description="serial", examples=["serial"])
+    device: PathText = Field(description="the port", examples=["/dev/ttyUSB0"])
+    baud: Whole = Field(
+        default=115_200, ge=9_600, le=500_000, description="bits a second", examples=[115_200]
+    )
+
+
+class TcpLineSettings(_Line):
+    """Terminals that call over TCP with TLS."""
+
+    kind: Literal["tcp"] = Field(description="tcp", examples=["tcp"])
+    listen: Listen = Field(description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:7444"])
+    metered: bool = Field(
+        default=False, description="bytes cost: batch what is not urgent", examples=["false"]
+    )
+
+
+class ThinLineSettings(_Line):
+    """Radio of the Zigbee class, behind a serial port."""
+
+    kind: Literal["thin"] = Field(description="thin", examples=["thin"])
+    device: PathText = Field(description="the radio's port", examples=["/dev/ttyUSB1"])
+    baud: Whole = Field(
+        default=57_600, ge=9_600, le=500_000, description="of that port, bits a second", examples=[57_600]
+    )
+
+
+LineSettings = CanLineSettings | SerialLineSettings | TcpLineSettings | ThinLineSettings
+KINDS: Final[dict[str, type[LineSettings]]] = {
+    "can": CanLineSettings,
+    "serial": SerialLineSettings,
+    "tcp": TcpLineSettings,
+    "thin": ThinLineSettings,
+}
+
+
+def resolved(directory: Path, text: str) -> Path:
+    """Return a path that a setting names, relative to the gateway's directory."""
+    return directory / text
