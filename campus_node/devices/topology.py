@@ -73,7 +73,8 @@ class ReportedNow:
     """One device of others, by its newest report.
 
     Args:
-        health: SILENT once it has not reported for too long, whatever its last report says.
+        health: SILENT once it is late, whatever its last report says.
+        late: whether it has not reported for longer than it said it would.
     """
 
     report: DeviceReport
@@ -81,6 +82,7 @@ class ReportedNow:
     since_unix_ms: int
     received_at_unix_ms: int
     reported_by: str
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ INDEXES = {
     "ix_inbox_received",
     "ix_outbox_delivered",
     "ix_outbox_waiting",
+    "ix_reported_devices_reported_by",
     "ix_transfers_expires",
     "ix_transfers_target",
     "ux_alarms_open",
