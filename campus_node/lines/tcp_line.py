@@ -1,6 +1,6 @@
 """TCP lines: what both ends have in common, and the terminal's end, which calls; the head's: tcp_head.py.
 
-Both are driven by `step`, which never blocks, or by a `LineThread`; `send` and `receive` may be called by any
+Both are driven by `step`, which never blocks, or by a `Drive`; `send` and `receive` may be called by any
 thread. TLS with certificates of both sides; what a connection owes its peer is in tcp_link.py.
 """
 
@@ -54,7 +54,7 @@ class TcpLine:
         self._received: deque[Received] = deque()
         self._links: dict[Peer, Link] = {}
         self._calls: dict[Peer, Called] = {}
-        self._selector = selectors.DefaultSelector()
+        self._selector = selectors.EpollSelector()  # has a descriptor itself, for whoever drives the line
         self._bell, self._ring = socket.socketpair()
         self._bell.setblocking(False)
         self._ring.setblocking(False)
@@ -111,12 +111,17 @@ class TcpLine:
             self._ring.close()
 
     def wait(self, seconds: float) -> None:
-        """Block until something can be done, or for so long: for the thread that drives the line."""
+        """Block until something can be done, or for so long: for whoever drives the line without a `Drive`."""
         try:
             self._selector.select(max(seconds, 0.0))
         except (OSError, ValueError, RuntimeError):
             if not self._closed:
                 raise
+
+    def descriptor(self) -> int | None:
+        """Return what tells that something can be done; -1 once the line is closed. See `Drive`."""
+        with self._lock:
+            return -1 if self._closed else self._selector.fileno()
 
     def step(self, now_s: float) -> float:
         """See `Stepped.step`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from campus_node.lines.driver import LineThread
+from campus_node.lines.driver import Drive
 from campus_node.lines.errors import PeerGone
 from campus_node.lines.line import HEAD, MESSAGE_BYTES_MAX, Line, Peer
 from campus_node.lines.tcp_frames import FrameReader
@@ -336,7 +336,7 @@ def test_threads_drive_the_lines_in_real_time(pki: CampusPki) -> None:
         random_bytes=random.Random("terminal").randbytes,
         now_s=clock.monotonic_s(),
     )
-    threads = [LineThread(head, clock), LineThread(line, clock)]
+    drives = [Drive(head, clock=clock), Drive(line, clock=clock)]
     try:
         for number in range(300):
             message = b"%d" % number
@@ -344,10 +344,10 @@ def test_threads_drive_the_lines_in_real_time(pki: CampusPki) -> None:
             assert head.receive(20.0) == (Peer(1), message)
             head.send(Peer(1), message)
             assert line.receive(20.0) == (HEAD, message)
-        assert all(thread.alive for thread in threads)
+        assert all(drive.alive for drive in drives)
     finally:
         line.close()
         head.close()
-        for thread in threads:
-            thread.stop()
+        for drive in drives:
+            drive.close()
     assert FrameReader().feed(b"") == []

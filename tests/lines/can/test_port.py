@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from campus_node.lines.can.drive import Drive
+from campus_node.lines.driver import Drive
 from campus_node.lines.can.head import HeadLine
 from campus_node.lines.can.port import CanConfiguration, CanPort, filters_of
 from campus_node.lines.can.terminal import TerminalLine
