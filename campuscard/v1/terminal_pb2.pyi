@@ -685,12 +685,19 @@ class HotlistDelta(_message.Message):
     TO_VERSION_FIELD_NUMBER: _builtins.int
     ADDED_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    ISSUED_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     issuer: _builtins.bytes
     """The issuer; 8 bytes."""
     from_version: _builtins.int
     """What it is applied to; 0 = everything anew."""
     to_version: _builtins.int
     """What it leads to."""
+    signature: _builtins.bytes
+    """The issuer's Ed25519 signature over the list in to_version (docs/hotlist.md); 64 bytes, or none in an unsigned one."""
+    whole: _builtins.bytes
+    """Instead of entries, with from_version 0: the whole list in its one form, compressed with zlib; up to 8,000,000 bytes."""
     @_builtins.property
     def added(self) -> _containers.RepeatedCompositeFieldContainer[Global___HotlistEntry]:
         """Cards to refuse."""
@@ -698,6 +705,10 @@ class HotlistDelta(_message.Message):
     @_builtins.property
     def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """Cards that are refused no more; 10 bytes each, BCD."""
+
+    @_builtins.property
+    def issued(self) -> _containers.RepeatedCompositeFieldContainer[Global___IssuedRange]:
+        """All ranges of the issuer's numbers from to_version on; empty = as before."""
 
     def __init__(
         self,
@@ -707,14 +718,43 @@ class HotlistDelta(_message.Message):
         to_version: _builtins.int = ...,
         added: _abc.Iterable[Global___HotlistEntry] | None = ...,
         removed: _abc.Iterable[_builtins.bytes] | None = ...,
+        signature: _builtins.bytes = ...,
+        issued: _abc.Iterable[Global___IssuedRange] | None = ...,
+        whole: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "from_version", b"from_version", "issuer", b"issuer", "removed", b"removed", "to_version", b"to_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["added", b"added", "from_version", b"from_version", "issued", b"issued", "issuer", b"issuer", "removed", b"removed", "signature", b"signature", "to_version", b"to_version", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HotlistDelta: _TypeAlias = HotlistDelta  # noqa: Y015
+
+@_typing.final
+class IssuedRange(_message.Message):
+    """Card numbers that an issuer gave out, one after the other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_ASN_FIELD_NUMBER: _builtins.int
+    CARDS_FIELD_NUMBER: _builtins.int
+    first_asn: _builtins.bytes
+    """The first of them; 10 bytes, BCD."""
+    cards: _builtins.int
+    """How many, from 1."""
+    def __init__(
+        self,
+        *,
+        first_asn: _builtins.bytes = ...,
+        cards: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "first_asn", b"first_asn"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___IssuedRange: _TypeAlias = IssuedRange  # noqa: Y015
 
 @_typing.final
 class HotlistEntry(_message.Message):
