@@ -58,6 +58,7 @@ class Upload:
         self._lost_s = NEVER_S
         self._held_s = -NEVER_S
         self._answered_id = 0
+        self.sent_count = 0  # messages
         self.repeated_count = 0
         self.went_back_count = 0
 
@@ -65,6 +66,11 @@ class Upload:
     def under_way_count(self) -> int:
         """How many records are sent and not acknowledged."""
         return sum(parcel.count for parcel in self._under_way)
+
+    @property
+    def newest(self) -> Parcel | None:
+        """The last parcel that was sent and is not acknowledged."""
+        return self._under_way[-1] if self._under_way else None
 
     @property
     def waiting_count(self) -> int:
@@ -117,6 +123,7 @@ class Upload:
     def sent(self, parcel: Parcel, now_s: float) -> None:
         """Note that the line has taken a parcel."""
         parcel.sent_at_s = now_s
+        self.sent_count += 1
         self.repeated_count += parcel.repeated
         self._again = None
         self._under_way.append(parcel)
