@@ -5,7 +5,6 @@ notices, then all others, of each class one cell a peer in turn. It never blocks
 """
 
 import heapq
-import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,10 +26,9 @@ EVENTS_MAX: Final = 1000
 CELLS_A_STEP_MAX: Final = 200
 STEP_AT_LEAST_EVERY_S: Final = 0.5
 FULL_RETRY_S: Final = 0.02  # the radio had no place
-GONE_FOR_S: Final = 15.0  # so long nothing is sent to a peer that did not answer, unless it is heard
+GONE_FOR_S: Final = 30.0  # so long nothing is sent to a peer that did not answer, unless it is heard
 RESTART_S_MIN: Final = 0.5
 RESTART_S_MAX: Final = 30.0
-BLIND_WAIT_S: Final = 0.002  # for radios that select() cannot wait on
 
 Random = Callable[[int], bytes]
 Key = tuple[bool, Peer]  # urgent, to whom
@@ -125,14 +123,6 @@ class ThinLine:
         """See `Radio.descriptor`."""
         with self._lock:
             return -1 if self._closed else self._radio.descriptor()
-
-    def wait(self, seconds: float) -> None:
-        """Return when a cell arrived, or after so many seconds at most."""
-        descriptor = self.descriptor()
-        if descriptor is None:
-            seconds = min(seconds, BLIND_WAIT_S)
-        waited_on = [] if descriptor is None or descriptor < 0 else [descriptor]
-        select.select(waited_on, [], [], max(seconds, 0.0))
 
     # The loop.
 

@@ -2,7 +2,6 @@
 
 from campus_node.lines.errors import PeerGone
 from campus_node.lines.line import HEAD, Peer, terminal_address
-from campus_node.lines.thin.cells import Cell
 from campus_node.lines.thin.line import Random, ThinLine
 from campus_node.lines.thin.radio import Radio
 from campus_node.wording import Sentence
