@@ -25,16 +25,29 @@ OUTSIDE_MAX: Final = 400_000  # listed outside of them: 3.6 MB
 
 
 class Reason(Enum):
-    """Why a card is refused. The values are those of the wire; every one is true in a condition."""
+    """Why a card is refused. The values are those of the wire; every one is true in a condition.
+
+    A reason that a later release adds must not keep this one from applying a delta: it has a name already.
+    """
 
     UNSPECIFIED = 0
     LOST = 1
     FROZEN = 2
     REPLACED = 3
     CLOSED = 4
+    LATER_5 = 5
+    LATER_6 = 6
+    LATER_7 = 7
+    LATER_8 = 8
+    LATER_9 = 9
+    LATER_10 = 10
+    LATER_11 = 11
+    LATER_12 = 12
+    LATER_13 = 13
+    LATER_14 = 14
 
 
-MARKS_MAX: Final = len(Reason)
+MARKS_MAX: Final = len(Reason)  # all that fit in four bits beside 0
 _REASONS: Final[tuple[Reason | None, ...]] = (None, *Reason)  # by mark: 0 = not listed
 _LOW: Final = bytes(both & 0xF for both in range(256))
 _HIGH: Final = bytes(both >> 4 for both in range(256))

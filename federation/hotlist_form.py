@@ -22,7 +22,6 @@ _NUMBER_BYTES: Final = 8
 FORM_BYTES_MAX: Final = (
     _HEAD.size + RANGES_MAX * (_RANGE.size + 1) + COVERED_MAX // 2 + OUTSIDE_MAX * 9 + DIGEST_BYTES
 )
-_GOOD: Final = bytes(low | high << 4 for low in range(MARKS_MAX + 1) for high in range(MARKS_MAX + 1))
 _GOOD_OUTSIDE: Final = bytes(range(1, MARKS_MAX + 1))
 
 
@@ -76,7 +75,7 @@ def _parts(hotlist: Hotlist) -> tuple[bytes, ...]:
 
 def _check(hotlist: Hotlist) -> None:
     """Raise Unreadable unless this is how we would write the same list."""
-    if hotlist.marks.translate(None, _GOOD) or hotlist.outside_marks.translate(None, _GOOD_OUTSIDE):
+    if hotlist.outside_marks.translate(None, _GOOD_OUTSIDE):
         raise Unreadable("a hotlist with a reason that is none")
     end = 0
     for issued in hotlist.ranges:
