@@ -17,17 +17,25 @@ from federation.errors import Misconfigured
 INDEXES = {
     "ix_approvals_state",
     "ix_audit_subject_seq",
+    "ix_cards_account",
     "ix_inbox_received",
+    "ix_orders_is_open_gateway",
+    "ix_journals_incomplete",
+    "ix_journals_terminal",
     "ix_outbox_delivered",
     "ix_outbox_waiting",
     "ix_reported_devices_reported_by",
+    "ix_terminal_records_quarantine",
     "ix_transfers_expires",
     "ix_transfers_target",
     "ux_alarms_open",
+    "ux_card_flags_open",
+    "ux_terminals_place",
+    "ux_terminals_psam",
 }
 INDEXES_SQLITE = INDEXES | {"ux_transfers_originator_transfer_id"}
 HISTORY_POSTGRES = {"ix_transfers_seq", "ix_transfers_credit_seq", "ix_transfers_debit_seq"}
-INDEXES_POSTGRES = INDEXES | HISTORY_POSTGRES | {"uq_originators_name"}
+INDEXES_POSTGRES = INDEXES | HISTORY_POSTGRES | {"uq_originators_name", "uq_terminals_name"}
 HAS_NO_TREE_OF_ITS_OWN = {"accounts", "alarms", "audit", "audit_head", "balances", "batches", "transfers"}
 
 

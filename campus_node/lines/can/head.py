@@ -1,5 +1,6 @@
 """The head's end of a CAN bus: lets terminals send in turn, and names who disturbs (B4.1, A12)."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -14,6 +15,7 @@ from campus_node.lines.can.ids import (
     Spread,
 )
 from campus_node.lines.can.line import CanLine
+from campus_node.lines.can.multicast_sender import MulticastSender
 from campus_node.lines.can.port import CanPort
 from campus_node.lines.can.suspects import Suspects
 from campus_node.lines.can.transfer import Transfer, is_consecutive, is_first
@@ -26,6 +28,7 @@ from campus_node.wording import Sentence
 ANSWER_WITHIN_S: Final = 0.5
 ATTEMPTS: Final = 3
 FALSE_HEAD_EVERY_S: Final = 1.0
+BITRATE: Final = 250_000
 _FROM_TERMINALS: Final = (
     Spread.NACK_WINDOW,
     Spread.NACK_LIST,
@@ -42,9 +45,12 @@ class HeadLine(CanLine):
         name: what people call it, for example `can0`.
         port: its controller, without filters.
         open_max: how many terminals may send at once.
+        bitrate: of the bus, in bits a second: what a distribution's share of it is reckoned by.
     """
 
-    def __init__(self, name: str, port: CanPort, *, open_max: int = UPLOADS_OPEN_MAX) -> None:
+    def __init__(
+        self, name: str, port: CanPort, *, open_max: int = UPLOADS_OPEN_MAX, bitrate: int = BITRATE
+    ) -> None:
         super().__init__(name, port, HEAD, answer_within_s=ANSWER_WITHIN_S, attempts=ATTEMPTS)
         self.suspects = Suspects()
         self._uploads = Uploads(open_max)
@@ -54,6 +60,8 @@ class HeadLine(CanLine):
         self._notices = 0
         self._false_head_s = -FALSE_HEAD_EVERY_S
         self.heard_s: dict[int, float] = {}
+        self._bitrate = bitrate
+        self._distribution: MulticastSender | None = None
 
     def send(self, peer: Peer, message: bytes, *, urgent: bool = False) -> None:
         """See `Line.send`. A notice to ALL goes twice; a longer one goes to each terminal that was heard."""
@@ -68,6 +76,33 @@ class HeadLine(CanLine):
             if self.suspects.held(peer):
                 raise PeerGone(Sentence("{address} is in quarantine", address=peer))
         super().send(peer, message, urgent=urgent)
+
+    def distribute(
+        self,
+        transfer: int,
+        notice: bytes,
+        image: bytes,
+        addresses: Iterable[int],
+        *,
+        block_bytes: int,
+        load: float,
+    ) -> MulticastSender:
+        """See `Distributing.distribute`."""
+        sender = MulticastSender(
+            transfer, notice, image, addresses, bitrate=self._bitrate, load=load, block_bytes=block_bytes
+        )
+        with self._lock:
+            self.stop_distribution()
+            self._distribution = sender
+            self.attach(sender)
+        return sender
+
+    def stop_distribution(self) -> None:
+        """See `Distributing.stop_distribution`."""
+        with self._lock:
+            if self._distribution is not None:
+                self.detach(self._distribution)
+                self._distribution = None
 
     def report_forged(self, peer: Peer, times: int = 1) -> None:
         """Count messages under this address whose seal was wrong: the gateway's own evidence."""

@@ -27,6 +27,7 @@ SILENT_ROUNDS_MAX: Final = 5  # so many polls without any answer: this terminal 
 BURST_S: Final = 0.01
 OUTSTANDING_MAX: Final = 16  # frames that the controller has not taken yet
 STUCK_S: Final = 2.0
+ASKED_FIRST_BYTES: Final = 128 * 1024  # from here on it asks first what is there from an earlier attempt
 NEVER_S: Final = float("inf")
 
 
@@ -67,6 +68,7 @@ class MulticastSender:
         self.refused: set[int] = set()
         self.repeated_count = 0
         self.rounds = 0
+        self._asks_first = False
         self._transfer = transfer
         self._wholes = {Spread.MANIFEST: manifest, Spread.IMAGE: image}
         self._mark = mark_of(manifest)
@@ -191,14 +193,17 @@ class MulticastSender:
             return
         self._stage = Stage.IMAGE
         self._silent.clear()
-        self._frames = self._all(Spread.IMAGE)
+        asks = len(self._wholes[Spread.IMAGE]) >= ASKED_FIRST_BYTES
+        self._asks_first = asks
+        self._frames = iter(()) if asks else self._all(Spread.IMAGE)
 
     def _anybody_left(self) -> bool:
         return any(self._silent.get(address, 0) < SILENT_ROUNDS_MAX for address in self._waiting_for)
 
     def _repeat(self) -> None:
         wanted = [(spread, number) for spread in self._wanted for number in sorted(self._wanted[spread])]
-        self.repeated_count += len(wanted)
+        self.repeated_count += 0 if self._asks_first else len(wanted)
+        self._asks_first = False
         self._frames = (part_frame(spread, self._wholes[spread], number) for spread, number in wanted)
 
     def _all(self, spread: Spread) -> Iterator[Frame]:
