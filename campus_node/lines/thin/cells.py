@@ -24,7 +24,7 @@ _UNUSED: Final = 0x0E
 class Kind(IntEnum):
     """What a cell is."""
 
-    DATA = 0
+    PART = 0  # DATA in docs/wire.md
     RECEIVED = 1
     NOTICE = 2
 

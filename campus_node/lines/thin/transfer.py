@@ -83,7 +83,7 @@ class Outgoing:
     def next_cell(self) -> Cell | None:
         """Return what is to be sent next; None while an answer is waited for, or there is nothing."""
         if not self._cells and self.waiting:
-            self._cells = cut(Kind.DATA, self._urgent, self._number(), self.waiting.popleft())
+            self._cells = cut(Kind.PART, self._urgent, self._number(), self.waiting.popleft())
             self._lacks = list(range(len(self._cells)))
             self._to_send.extend(self._lacks)
             self._tries = 0

@@ -35,8 +35,8 @@ def test_the_checksum_is_the_published_one() -> None:
 
 
 MADE = {
-    "DATA, a message of 3 bytes": Cell(Kind.DATA, False, 0x0102, 0, 3, b"abc"),
-    "DATA, urgent, the last cell of 92 bytes": Cell(Kind.DATA, True, 0xFFFF, 91, 92, b"z"),
+    "DATA, a message of 3 bytes": Cell(Kind.PART, False, 0x0102, 0, 3, b"abc"),
+    "DATA, urgent, the last cell of 92 bytes": Cell(Kind.PART, True, 0xFFFF, 91, 92, b"z"),
     "NOTICE, urgent, 1 byte": Cell(Kind.NOTICE, True, 7, 0, 1, b"!"),
     "RECEIVED, whole": Cell(Kind.RECEIVED, False, 7, 3, 3),
     "RECEIVED, urgent, of 4 cells the second and third lack": Cell(
@@ -59,7 +59,7 @@ def test_an_answer_names_the_first_that_lacks_and_the_others_by_bits() -> None:
 
 @given(message=MESSAGES)
 def test_a_message_is_cut_into_cells_of_at_most_100_bytes_and_put_together_again(message: bytes) -> None:
-    cells = [parse(encode(cell)) for cell in cut(Kind.DATA, False, 5, message)]
+    cells = [parse(encode(cell)) for cell in cut(Kind.PART, False, 5, message)]
     assert len(cells) == parts_of(len(message)) <= PARTS_MAX
     assert max(len(encode(cell)) for cell in cells) <= CELL_BYTES_MAX
     assert b"".join(cell.part for cell in cells) == message
@@ -112,4 +112,4 @@ def test_cells_that_contradict_themselves_are_refused(octets: str) -> None:
 
 
 def test_the_longest_cell_has_100_bytes() -> None:
-    assert len(encode(Cell(Kind.DATA, False, 1, 0, 4095, bytes(PART_BYTES)))) == CELL_BYTES_MAX
+    assert len(encode(Cell(Kind.PART, False, 1, 0, 4095, bytes(PART_BYTES)))) == CELL_BYTES_MAX

@@ -268,4 +268,4 @@ def test_the_cells_on_the_air_are_those_of_the_wire_document() -> None:
     air.tills[ONE].send(HEAD, b"abc")
     air.run(1)
     number = seen[0].message
-    assert seen == [Cell(Kind.DATA, False, number, 0, 3, b"abc"), Cell(Kind.RECEIVED, False, number, 3, 3)]
+    assert seen == [Cell(Kind.PART, False, number, 0, 3, b"abc"), Cell(Kind.RECEIVED, False, number, 3, 3)]
