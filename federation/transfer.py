@@ -66,6 +66,8 @@ class Refusal(IntEnum):
     INSUFFICIENT_FUNDS = 19
     UNDECIDABLE = 20  # our fault: deciding this item failed; never journalled, alarmed
     NOT_REFUNDABLE = 21  # two people posted it: two people post the opposite
+    CARD_UNKNOWN = 22  # said before the ledger is asked; never journalled, as the next one
+    CARD_BLOCKED = 23  # lost, frozen, locked, replaced, closed or expired
 
 
 class Request(NamedTuple):

@@ -154,6 +154,10 @@ class _RefusalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Refusal.Value
     """The ledger failed to decide this item; not journalled, an alarm is raised."""
     REFUSAL_NOT_REFUNDABLE: _Refusal.ValueType  # 21
     """A REFUND of what two people posted: post the opposite, again with two people."""
+    REFUSAL_CARD_UNKNOWN: _Refusal.ValueType  # 22
+    """The card is not registered here. Said before the ledger is asked; not journalled."""
+    REFUSAL_CARD_BLOCKED: _Refusal.ValueType  # 23
+    """The card is lost, frozen, locked, replaced, closed or expired. Said before the ledger is asked."""
 
 class Refusal(_Refusal, metaclass=_RefusalEnumTypeWrapper):
     """Why a transfer was refused. A refusal is final: the same id gets the same answer for ever."""
@@ -202,4 +206,8 @@ REFUSAL_UNDECIDABLE: Refusal.ValueType  # 20
 """The ledger failed to decide this item; not journalled, an alarm is raised."""
 REFUSAL_NOT_REFUNDABLE: Refusal.ValueType  # 21
 """A REFUND of what two people posted: post the opposite, again with two people."""
+REFUSAL_CARD_UNKNOWN: Refusal.ValueType  # 22
+"""The card is not registered here. Said before the ledger is asked; not journalled."""
+REFUSAL_CARD_BLOCKED: Refusal.ValueType  # 23
+"""The card is lost, frozen, locked, replaced, closed or expired. Said before the ledger is asked."""
 Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
