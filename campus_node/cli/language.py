@@ -17,6 +17,7 @@ from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_records import RECORDS
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
+from campus_node.cli.chinese_spending import SPENDING
 from campus_node.cli.chinese_terminal import TERMINAL
 from campus_node.wording import Sentence
 
@@ -36,6 +37,7 @@ CATALOGUE: Final[Mapping[str, str]] = (
     | RECORDS
     | FIRMWARE
     | DEVICES
+    | SPENDING
 )
 
 

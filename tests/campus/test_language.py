@@ -15,6 +15,7 @@ from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_records import RECORDS
 from campus_node.cli.chinese_rig import RIG
 from campus_node.cli.chinese_settings import SETTINGS
+from campus_node.cli.chinese_spending import SPENDING
 from campus_node.cli.chinese_terminal import TERMINAL
 from campus_node.cli.language import CATALOGUE, Language, language_named, language_of
 from campus_node.wording import Sentence
@@ -47,7 +48,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
     parts = (CARD, CARD_HELP, HELP, KEYS, LINES, MESSAGES, PURSE, RIG, SETTINGS, TERMINAL)
-    parts += (GATEWAY, MONITOR, RECORDS, FIRMWARE, DEVICES)
+    parts += (GATEWAY, MONITOR, RECORDS, FIRMWARE, DEVICES, SPENDING)
     assert len(CATALOGUE) == sum(map(len, parts))
 
 
