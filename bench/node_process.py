@@ -25,7 +25,9 @@ _STOP_TIMEOUT_S: Final = 60.0
 _CLIENT_TIMEOUT_S: Final = 900.0
 _POLL_S: Final = 0.1
 # Ports are free ones; everything else is as `campus init` leaves it.
-_FREE_PORTS: Final = {"CAMPUS_GRPC__LISTEN": "127.0.0.1:0", "CAMPUS_METRICS__LISTEN": "127.0.0.1:0"}
+_FREE_PORTS: Final = {
+    f"CAMPUS_{section}__LISTEN": "127.0.0.1:0" for section in ("GRPC", "METRICS", "WEB", "DEVICES")
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,15 @@ class Ports:
         pid: its process.
         grpc: port of the API.
         metrics: port of the metrics and of /healthz.
+        web: port of HTTPS.
+        devices: port of gRPC for devices of others.
     """
 
     pid: int
     grpc: int
     metrics: int
+    web: int = 0
+    devices: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,8 @@ class CampusDirectory:
             "pid": ports.pid,
             "grpc": ports.grpc,
             "metrics": ports.metrics,
+            "web": ports.web,
+            "devices": ports.devices,
             "born_ticks": _born_ticks(ports.pid),
         }
         files.make_private_directory(self.ports_path.parent)
@@ -125,7 +131,13 @@ class CampusDirectory:
         )
         try:
             content = json.loads(self.ports_path.read_text(encoding="utf-8"))
-            ports = Ports(int(content["pid"]), int(content["grpc"]), int(content["metrics"]))
+            ports = Ports(
+                int(content["pid"]),
+                int(content["grpc"]),
+                int(content["metrics"]),
+                int(content.get("web", 0)),
+                int(content.get("devices", 0)),
+            )
         except FileNotFoundError as error:
             raise not_running from error
         except (ValueError, KeyError, TypeError) as error:

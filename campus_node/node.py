@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]  
 from campus_node.campus_directory import CampusDirectory, Ports
 from campus_node.database import migrate
 from campus_node.database.connect import connect
+from campus_node.devices.front import DeviceFront
 from campus_node.ledger.engine import Engine, EngineLimits, EngineState
 from campus_node.ledger.postgres_store import PostgresStore
 from campus_node.ledger.sqlite_store import SqliteStore
@@ -143,6 +144,8 @@ class Node:
         )
         self._health = Health()
         self._relay = _make_relay(self._db, clock)
+        self._devices = DeviceFront(campus.path, settings, self._db, clock)
+        closing.callback(self._devices.close)
         self._server = make_server(settings)
         host, _, port = settings.metrics.listen.rpartition(":")
         self._metrics_server = MetricsServer(
@@ -160,14 +163,18 @@ class Node:
         self._alarms.start()
         self._relay.start()
         await self._server.start()
+        web_port, devices_port = await self._devices.start()
         await self._health.tell(serving=True)
-        self._campus.write_ports(Ports(os.getpid(), grpc_port, self._metrics_server.port))
+        metrics_port = self._metrics_server.port
+        self._campus.write_ports(Ports(os.getpid(), grpc_port, metrics_port, web_port, devices_port))
         self._closing.callback(self._campus.remove_ports)
         _log.info(
             "node.ready",
             campus=self._settings.campus.name,
             grpc_port=grpc_port,
-            metrics_port=self._metrics_server.port,
+            metrics_port=metrics_port,
+            web_port=web_port,
+            devices_port=devices_port,
         )
 
     async def until_ended(self) -> EngineState:
@@ -194,7 +201,7 @@ class Node:
         _log.info("node.drains", queued_items=self._engine.queued_items, streams=self._service.streams)
         await self._health.stop()
         self._service.stop()
-        await self._server.stop(drain_s)
+        await asyncio.gather(self._devices.stop(), self._server.stop(drain_s))
         left_s = max(0.0, stop_by_s - self._clock.monotonic_s())
         await asyncio.to_thread(self._engine.stop, left_s)
         self._service.close()

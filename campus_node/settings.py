@@ -110,6 +110,31 @@ class MetricsSettings(_Section):
     )
 
 
+class WebSettings(_Section):
+    """HTTPS: the REST interface."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:8443", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:8443"]
+    )
+    body_bytes_max: Whole = Field(
+        default=262_144, ge=4_096, le=16_777_216, description="larger messages are refused", examples=[262_144]
+    )
+
+
+class DevicesSettings(_Section):
+    """Health of gateways, lines and devices, and the gRPC port for devices of others."""
+
+    listen: Listen = Field(
+        default="127.0.0.1:7444", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:7444"]
+    )
+    silent_after_s: Seconds = Field(
+        default=60.0, ge=5, le=86_400, description="a gateway not heard for so long is silent", examples=[60]
+    )
+    calls_per_s: Seconds = Field(
+        default=10.0, ge=0.1, le=1_000, description="calls that each device key may make", examples=[10]
+    )
+
+
 class PkiSettings(_Section):
     """Certificates; paths are relative to this directory."""
 
@@ -127,6 +152,51 @@ class PkiSettings(_Section):
     )
     node_key: PathText = Field(
         default="pki/leaves/node-1.key", description="its private key", examples=["pki/leaves/node-1.key"]
+    )
+
+
+class KeySettings(_Section):
+    """The key store from which session keys are lent to gateways; docs/records.md."""
+
+    store: str = Field(
+        default="",
+        description="directory of the key store, or pkcs11:LABEL; empty = no key is lent",
+        examples=["keys"],
+    )
+    pkcs11_module: str = Field(
+        default="", description="the token's PKCS#11 library", examples=["/usr/lib/softhsm/libsofthsm2.so"]
+    )
+    passphrase_file: str = Field(
+        default="",
+        description="its first line is the passphrase, or the token's PIN",
+        examples=["keys.passphrase"],
+    )
+    lease_hours: Whole = Field(
+        default=168,
+        ge=2,
+        le=8760,
+        description="so long a lent key begins sessions while the node is away",
+        examples=[168],
+    )
+
+
+class RecordSettings(_Section):
+    """Records of terminals, and what terminals ask."""
+
+    covered_by: Literal["commit", "backup"] = Field(
+        default="commit",
+        description="commit, or backup: terminals keep records until campus record covered",
+        examples=["backup"],
+    )
+    recollect_after_s: Seconds = Field(
+        default=600.0,
+        ge=1,
+        le=604_800,
+        description="so long a record is missing before it is asked for again",
+        examples=[600],
+    )
+    reservation_hours: Whole = Field(
+        default=72, ge=1, le=168, description="so long an approved payment may stay unposted", examples=[72]
     )
 
 
@@ -152,7 +222,11 @@ class Settings(BaseSettings):
     ledger: LedgerSettings = LedgerSettings()
     grpc: GrpcSettings = GrpcSettings()
     metrics: MetricsSettings = MetricsSettings()
+    web: WebSettings = WebSettings()
+    devices: DevicesSettings = DevicesSettings()
     pki: PkiSettings = PkiSettings()
+    keys: KeySettings = KeySettings()
+    records: RecordSettings = RecordSettings()
     log: LogSettings = LogSettings()
 
     # The library calls it with all sources by these names; we want two.

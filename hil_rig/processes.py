@@ -105,6 +105,8 @@ class NodeProcess:
         listen = {
             "CAMPUS_GRPC__LISTEN": f"127.0.0.1:{self._grpc_port}",
             "CAMPUS_METRICS__LISTEN": "127.0.0.1:0",
+            "CAMPUS_WEB__LISTEN": "127.0.0.1:0",
+            "CAMPUS_DEVICES__LISTEN": "127.0.0.1:0",
         }
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(

@@ -38,7 +38,7 @@ SETTINGS: Final[dict[str, str]] = {
     "the peer's certificate cannot be read": "无法读取对方的证书",
     "the certificate of {subject} has no URI SAN": "{subject} 的证书没有 URI SAN",
     "the certificate of {subject} was issued by {issuer}, not by {authority}": "{subject} 的证书由 {issuer} 签发, 不是由 {authority} 签发",
-    "grpc.listen: {listen} cannot be had ({why}): choose another port, or 0": "grpc.listen: 无法使用 {listen} ({why}): 请换一个端口, 或写 0",
+    "{setting}: {listen} cannot be had ({why}): choose another port, or 0": "{setting}: 无法使用 {listen} ({why}): 请换一个端口, 或写 0",
     "metrics.listen: {host}:{port} cannot be had ({reason}): choose another port, or 0": "metrics.listen: 无法使用 {host}:{port} ({reason}): 请换一个端口, 或写 0",
     "{path} is no valid TOML: {reason}. Text stands in quotes, sections in [brackets]": "{path} 不是有效的 TOML: {reason}。文字须加引号, 节名写在 [方括号] 中",
     "{directory} holds no campus: {name} is not there. Make one with: campus init {directory} --campus NAME": "{directory} 中没有校区: 缺少 {name}。请用 campus init {directory} --campus NAME 建立",

@@ -16,6 +16,7 @@ class Permission(StrEnum):
     ALARM_ACKNOWLEDGE = "alarm.acknowledge"  # and close
     ALARM_READ = "alarm.read"
     AUDIT_READ = "audit.read"
+    DEVICE_WRITE = "device.write"  # keys of devices that report; devices that were removed
     LEDGER_POST = "ledger.post"  # by hand, kinds of transfer that one person may make
     LEDGER_READ = "ledger.read"
     OPERATOR_WRITE = "operator.write"  # enrol, grant, revoke, disable
@@ -51,7 +52,9 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     ),
     Role.AUDITOR: frozenset({_P.ALARM_READ, _P.AUDIT_READ, _P.LEDGER_READ}),
     # Whoever hands out rights touches no money.
-    Role.ADMINISTRATOR: frozenset({_P.ALARM_ACKNOWLEDGE, _P.ALARM_READ, _P.AUDIT_READ, _P.OPERATOR_WRITE}),
+    Role.ADMINISTRATOR: frozenset(
+        {_P.ALARM_ACKNOWLEDGE, _P.ALARM_READ, _P.AUDIT_READ, _P.DEVICE_WRITE, _P.OPERATOR_WRITE}
+    ),
 }
 
 

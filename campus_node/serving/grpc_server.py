@@ -46,12 +46,16 @@ class NodeCertificate:
         self._version = self._stamp()
         self._configuration = self._load()
 
-    def credentials(self) -> grpc.ServerCredentials:
-        """Return credentials that ask every caller for a certificate, and ask us at every handshake."""
+    def credentials(self, *, callers_have_certificates: bool = True) -> grpc.ServerCredentials:
+        """Return credentials that ask us at every handshake.
+
+        Args:
+            callers_have_certificates: ask every caller for one; without, they show otherwise who they are.
+        """
         # Its documentation lets the function return None; its type does not say so.
         fetch = cast("Callable[[], grpc.ServerCertificateConfiguration]", self._fetch)
         return grpc.dynamic_ssl_server_credentials(
-            self._configuration, fetch, require_client_authentication=True
+            self._configuration, fetch, require_client_authentication=callers_have_certificates
         )
 
     def _fetch(self) -> grpc.ServerCertificateConfiguration | None:
@@ -99,8 +103,13 @@ def make_server(settings: Settings) -> grpc.aio.Server:
     )
 
 
-def bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials) -> int:
+def bind(
+    server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials, setting: str = "grpc.listen"
+) -> int:
     """Bind the port and return its number.
+
+    Args:
+        setting: where the port was chosen, for the message.
 
     Raises:
         Misconfigured: it cannot be had.
@@ -115,7 +124,8 @@ def bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentia
     if not port:
         raise Misconfigured(
             Sentence(
-                "grpc.listen: {listen} cannot be had ({why}): choose another port, or 0",
+                "{setting}: {listen} cannot be had ({why}): choose another port, or 0",
+                setting=setting,
                 listen=listen,
                 why=why,
             )

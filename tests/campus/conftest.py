@@ -103,6 +103,8 @@ def node(north: Path) -> Iterator[subprocess.Popen[bytes]]:
         **os.environ,
         "CAMPUS_GRPC__LISTEN": "127.0.0.1:0",
         "CAMPUS_METRICS__LISTEN": "127.0.0.1:0",
+        "CAMPUS_WEB__LISTEN": "127.0.0.1:0",
+        "CAMPUS_DEVICES__LISTEN": "127.0.0.1:0",
     }
     log = (north / "log" / "node.log").open("wb")
     with (

@@ -16,7 +16,9 @@ from federation.clock import SystemClock
 
 ROOT: Final = Path(__file__).parents[2]
 READY_TIMEOUT_S: Final = 60.0
-ANY_PORT: Final = {"CAMPUS_GRPC__LISTEN": "127.0.0.1:0", "CAMPUS_METRICS__LISTEN": "127.0.0.1:0"}
+ANY_PORT: Final = {
+    f"CAMPUS_{section}__LISTEN": "127.0.0.1:0" for section in ("GRPC", "METRICS", "WEB", "DEVICES")
+}
 
 
 def terminals(readme: str) -> list[str]:

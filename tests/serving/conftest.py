@@ -13,6 +13,8 @@ from tests.serving.node import Campus, make_campus
 def free_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAMPUS_GRPC__LISTEN", "127.0.0.1:0")
     monkeypatch.setenv("CAMPUS_METRICS__LISTEN", "127.0.0.1:0")
+    monkeypatch.setenv("CAMPUS_WEB__LISTEN", "127.0.0.1:0")
+    monkeypatch.setenv("CAMPUS_DEVICES__LISTEN", "127.0.0.1:0")
 
 
 @pytest.fixture(scope="session")
