@@ -28,6 +28,8 @@ class What(StrEnum):
     CLOCK_STEP = "clock step"
     BIT_ERROR = "bit error"
     FRAME_LOST = "frame lost"
+    FRAME_TWICE = "frame twice"
+    FRAME_LATE = "frame late"
     CARD_LEFT_BEFORE = "card left before the command"
     CARD_LEFT_AFTER = "card left before the answer"
     CARD_LEFT_WITHIN = "card left within the answer"
@@ -48,7 +50,8 @@ class Fault(NamedTuple):
     """One thing that is broken on purpose.
 
     `size` belongs to the act: milliseconds of an outage or of a clock step (negative = back), pages left on a
-    full disk, bytes of an answer that got out, the bit of a frame that is hit; 0 where the act has no size.
+    full disk, bytes of an answer that got out, the bit of a frame that is hit, milliseconds by which one is
+    late; 0 where the act has no size.
     """
 
     place: str

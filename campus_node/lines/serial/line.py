@@ -1,8 +1,7 @@
 """What both ends of a polled line have in common: queues, what was received, events, and the loop's frame.
 
-`step` reads what the port received, does what is due and writes at most a frame or two. It never blocks, never
-reads a clock, and no byte of anybody makes it raise.
-"""
+`step` reads what the port received, does what is due and writes at most a frame or two. It never blocks,
+never reads a clock, and no byte of anybody makes it raise."""
 
 import threading
 from collections import deque
@@ -86,9 +85,9 @@ class SerialLine:
         self.wake()
 
     def descriptor(self) -> int | None:
-        """Return what select() can wait on, None if there is nothing."""
+        """See `Driven.descriptor`."""
         with self._lock:
-            return None if self._closed or not self._works else self._port.descriptor()
+            return -1 if self._closed or not self._works else self._port.descriptor()
 
     def events(self) -> list[Event]:
         """Return what happened since the last call, oldest first; at most EVENTS_MAX are kept."""
@@ -113,14 +112,10 @@ class SerialLine:
                 return self._reopen_s
             try:
                 self._hear(now_s)
-                return max(self._act(now_s), self._sending_until_s) if self._quiet_sender else self._act(now_s)
+                return self._act(now_s)
             except LineDown:
                 self._fail(now_s)
                 return self._reopen_s
-
-    @property
-    def _quiet_sender(self) -> bool:
-        return False
 
     def _act(self, now_s: float) -> float:
         """Do what is due and return when to be called again."""
@@ -129,17 +124,22 @@ class SerialLine:
     def _take(self, frame: SerialFrame, now_s: float) -> None:
         raise NotImplementedError  # each end hears different things
 
-    def _unread(self, noise: int, now_s: float) -> None:
+    def _bytes_came(self, now_s: float) -> None:
+        """Learn that somebody spoke."""
+        raise NotImplementedError
+
+    def _unread(self, now_s: float) -> None:
         """Learn that bytes were no frame."""
+        raise NotImplementedError
 
     def _hear(self, now_s: float) -> None:
         heard = self._port.read()
         skipped = self._parser.skipped_count
         frames: list[SerialFrame] = []
         if heard:
-            if self._parser.pending and now_s - self._heard_s > self._timing.gap_s + self._timing.sending_s(
-                len(heard)
-            ):
+            self._bytes_came(now_s)
+            began_s = now_s - self._timing.sending_s(len(heard))
+            if self._parser.pending and began_s > self._heard_s + self._timing.gap_s:
                 frames += self._parser.gap()
             self._heard_s = now_s
             frames += self._parser.feed(heard)
@@ -148,7 +148,7 @@ class SerialLine:
         for frame in frames:
             self._take(frame, now_s)
         if self._parser.skipped_count > skipped:
-            self._unread(self._parser.skipped_count - skipped, now_s)
+            self._unread(now_s)
 
     def _write(self, frame: SerialFrame, now_s: float) -> None:
         encoded = frame.encode()

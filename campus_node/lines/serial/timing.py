@@ -1,4 +1,4 @@
-"""How long things take on RS-485: turn-around, silence, gaps; all from the bit rate (docs/wire.md, RS-485)."""
+"""How long things take on RS-485: turn-around, silence, gaps; all from the bit rate (docs/wire.md)."""
 
 from dataclasses import dataclass
 from typing import Final
