@@ -26,8 +26,12 @@ class BlockFile:
     def begin(self, manifest: Manifest) -> set[int]:
         """See `BlockStore.begin`."""
         try:
-            with self._path.open("r+b" if self._path.exists() else "w+b") as file:
+            is_new = not self._path.exists()
+            with self._path.open("w+b" if is_new else "r+b") as file:
                 file.truncate(manifest.image_bytes)
+                os.posix_fallocate(file.fileno(), 0, manifest.image_bytes)  # a disk that is full says so now
+                if is_new:
+                    self._keep_name()
                 return {
                     block
                     for block, wanted in enumerate(manifest.block_hashes)
@@ -47,6 +51,13 @@ class BlockFile:
         except OSError as error:
             raise StorageFailed(Sentence("the image's file cannot be used: {cause}", cause=error)) from error
 
+    def read(self) -> bytes:
+        """Return all of it. Raise StorageFailed."""
+        try:
+            return self._path.read_bytes()
+        except OSError as error:
+            raise StorageFailed(Sentence("the image's file cannot be used: {cause}", cause=error)) from error
+
     def complete(self, manifest: Manifest) -> bool:
         """See `BlockStore.complete`."""
         try:
@@ -54,3 +65,11 @@ class BlockFile:
                 return hashlib.file_digest(file, "sha256").digest() == manifest.image_sha256
         except OSError:
             return False
+
+    def _keep_name(self) -> None:
+        """Make the file's name survive a power cut as well."""
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

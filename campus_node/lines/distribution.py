@@ -184,6 +184,7 @@ class BlockReceiver:
         self.bad_manifest_count = 0
         self.store_failure_count = 0
         self.result: Result | None = None
+        self.failing = False  # the storage did not take what came last
         self.ignored = False  # what is announced is for others: nothing is stored, nothing answered
         self.manifest: Manifest | None = None
         self._open_manifest = open_manifest
@@ -208,7 +209,7 @@ class BlockReceiver:
 
     def forget(self) -> None:
         """Another distribution begins."""
-        self.result, self.manifest, self.ignored = None, None, False
+        self.result, self.manifest, self.ignored, self.failing = None, None, False, False
         self._whole = set()
 
     def open(self, signed: bytes) -> None:
@@ -223,9 +224,9 @@ class BlockReceiver:
             self.bad_manifest_count += 1
             self.manifest, self.result = manifest, Result.REFUSED
         except Unavailable:
-            self.store_failure_count += 1
+            self._failed()
         else:
-            self.manifest, self._whole = manifest, whole
+            self.manifest, self._whole, self.failing = manifest, whole, False
             self._finish()
 
     def take(self, block: int, content: bytes) -> bool:
@@ -241,8 +242,9 @@ class BlockReceiver:
         try:
             self._store.write(manifest, block, content)
         except Unavailable:
-            self.store_failure_count += 1
+            self._failed()
             return False
+        self.failing = False
         self._whole.add(block)
         self._finish()
         return True
@@ -260,5 +262,9 @@ class BlockReceiver:
             return
         except Unavailable:
             pass
-        self.store_failure_count += 1
+        self._failed()
         self._whole = set()
+
+    def _failed(self) -> None:
+        self.store_failure_count += 1
+        self.failing = True
