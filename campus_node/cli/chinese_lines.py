@@ -15,6 +15,8 @@ LINES: Final[dict[str, str]] = {
     "{address} is in quarantine": "{address} 已被隔离",
     "the CAN controller cannot be opened": "无法打开 CAN 控制器",
     "the image's file cannot be used: {cause}": "镜像文件不可用: {cause}",
+    # RS-485
+    "the serial port {path} failed: {cause}": "串口 {path} 故障: {cause}",
     # envelopes, sessions, notices
     "this is no envelope of version {version}": "不是版本 {version} 的信封",
     "the tag of an envelope is wrong": "信封的校验标签错误",

@@ -12,7 +12,7 @@ MILLISECOND_NS: Final = 1_000_000
 
 
 class VirtualSerialPort:
-    """A node of the model. Its faults, by the frames it sends: FRAME_LOST, BIT_ERROR, FRAME_TWICE, FRAME_LATE.
+    """A node of the model. Faults of the frames it sends: FRAME_LOST, BIT_ERROR, FRAME_TWICE, FRAME_LATE.
 
     Args:
         model: the bus.
