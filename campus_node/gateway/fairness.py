@@ -1,14 +1,14 @@
 """Whose turn it is: first the lines, then the terminals of each, one message a turn (B4.1). Pure.
 
-A terminal with much to say waits behind itself only, and a line with many terminals does not outweigh one with
-few. What one terminal may have waiting is bounded; a terminal sends again what found no place.
+A terminal with much to say waits behind itself only, and a line with many terminals does not outweigh one
+with few. What one terminal may have waiting is bounded; a terminal sends again what found no place.
 """
 
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
-WAITING_MAX: Final = 8  # messages of one terminal
+WAITING_MAX: Final = 64  # messages of one terminal: what it may send before it is answered
 
 L = TypeVar("L", bound=Hashable)
 T = TypeVar("T", bound=Hashable)

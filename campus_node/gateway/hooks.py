@@ -44,14 +44,14 @@ class Images(Protocol):
     """Where images come from."""
 
     def fetch_image(self, digest: bytes, offset: int) -> AsyncIterator[pb.ImagePart]:
-        """Yield parts of an image from an offset on; raise Unavailable while the node is away, or NotFound."""
+        """Yield parts of an image from an offset on; raise NotFound, Unavailable while the node is away."""
 
 
 class Distributor(Protocol):
-    """What distribution.py is: it executes orders. `run` is a task of the gateway's loop; the rest never waits."""
+    """What distribution.py is: it executes orders. `run` is a task of the loop; nothing else waits."""
 
     def take_order(self, order: pb.Order) -> None:
-        """Begin, change or call off; an order of the same id is the same order. Called on the gateway's loop."""
+        """Begin, change or call off; an order of the same id is the same order. Called on the loop."""
 
     def heard(self, terminal_id: bytes, report: wire.DistributionReport) -> None:
         """Take what a terminal said in a sealed message. Called by any thread."""

@@ -1,8 +1,9 @@
 """The durable spool of a gateway: what terminals brought, until the node has it (B3, A15).
 
-One thread writes (`take`, `safe_through`, `taken`); any thread reads. Everything that several terminals brought
-is one transaction and one fsync; what `take` returns may be acknowledged, nothing else. Positions have no gaps.
-It is bounded: only what the node's backup covers is overwritten, oldest first, and only when there is no room.
+One thread writes (`take`, `safe_through`, `taken`); any thread reads. Everything that several terminals
+brought is one transaction and one fsync; what `take` returns may be acknowledged, nothing else. Positions
+have no gaps. It is bounded: only what the node's backup covers is overwritten, oldest first, and only when
+there is no room.
 """
 
 import hashlib
@@ -10,111 +11,21 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from campus_node.gateway import spool_file
 from campus_node.gateway.spool_journals import Journal, Marks
+from campus_node.gateway.spool_turn import Brought, Settled, SpooledRow, SpoolState, Turn
 from campuscard.v1 import terminal_pb2 as wire
-from federation.errors import StoreDown
 
 HASH_BYTES: Final = 16
 SPOOL_ID_BYTES: Final = 16
-FREED_AT_ONCE: Final = 256  # rows overwritten at a time
 _CONFLICT: Final = int(wire.RECORD_OUTCOME_CONFLICT)
 _INSERT: Final = "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _FIRST_UNCOVERED: Final = (
     "SELECT seq FROM records WHERE journal_id = ? AND seq > ? AND position > ? ORDER BY seq LIMIT 1"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """Records of one journal, as one message brought them.
-
-    Args:
-        terminal_id: whose session; 6 bytes.
-        journal_id: 16 bytes.
-        first_seq: number of the first one, from 1.
-        bodies: 0 to 486 bytes each.
-        recollected: the node had asked for them once more.
-    """
-
-    terminal_id: bytes
-    journal_id: bytes
-    first_seq: int
-    bodies: Sequence[bytes]
-    recollected: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of one message; durable.
-
-    Args:
-        marks: what may be acknowledged; None = where this journal begins is not known yet.
-        verdicts: (seq, outcome) of records that are not simply taken; a repeated one gets its first answer.
-        conflicts: numbers whose content differs from what was here; kept as well.
-        full: there was no room: nothing of the message was kept.
-    """
-
-    marks: Marks | None
-    verdicts: tuple[tuple[int, int], ...] = ()
-    conflicts: tuple[int, ...] = ()
-    full: bool = False
-
-
-class SpooledRow(NamedTuple):
-    """One record in the spool; fields as in `pb.SpooledRecord`."""
-
-    position: int
-    terminal_id: bytes
-    journal_id: bytes
-    seq: int
-    body: bytes
-    taken_at_unix_ms: int
-    recollected: bool
-
-
-class SpoolState(NamedTuple):
-    """What a spool says of itself. `oldest_position` is 0 if it is empty."""
-
-    spool_id: bytes
-    oldest_position: int
-    last_position: int
-    committed_through: int
-    covered_through: int
-    size: int
-
-    @property
-    def waiting(self) -> int:
-        """How many records wait for the node."""
-        return self.last_position - self.committed_through
-
-
-@dataclass(slots=True)
-class _Turn:
-    """A transaction under way: becomes the truth when it is committed."""
-
-    oldest: int
-    last: int
-    covered: int
-    size: int
-    now_unix_ms: int
-    journals: dict[bytes, Journal] = field(default_factory=dict)
-    rows: list[tuple[object, ...]] = field(default_factory=list)
-
-    def room_for(self, count: int) -> bool:
-        """Make room by letting covered ones go; False if there is none, then nothing is let go."""
-        lack = self.last - self.oldest + 1 + count - self.size
-        if lack <= 0:
-            return True
-        free = min(self.covered, self.last) - self.oldest + 1
-        if lack > free:
-            return False
-        self.oldest += min(free, max(lack, FREED_AT_ONCE))
-        return True
 
 
 class Spool:
@@ -135,6 +46,7 @@ class Spool:
         self._path = path
         self._records_max = records_max
         self._random = random_bytes
+        self._state = SpoolState(b"", 0, 0, 0, 0, records_max)
         self._held = spool_file.lock(path)
         try:
             self._db = spool_file.open_file(path, random_bytes(SPOOL_ID_BYTES))
@@ -234,12 +146,12 @@ class Spool:
                 found = self._reader.execute(asked, (after_position, most)).fetchall()
             except sqlite3.Error as error:
                 raise spool_file.cannot_be_used(self._path, error) from error
-        return [SpooledRow(*row[:6], bool(row[6])) for row in found]
+        return [SpooledRow(*row) for row in found]
 
     def taken(
         self, committed_through: int, covered_through: int, verdicts: Iterable[tuple[int, int]] = ()
     ) -> list[Marks]:
-        """Take the node's marks, which may go back, and its verdicts; return the journals whose marks changed.
+        """Take the node's marks, which may go back, and verdicts; return the journals whose marks changed.
 
         Args:
             committed_through, covered_through: positions; at most the last one that was given out.
@@ -270,11 +182,18 @@ class Spool:
                 changed.append(marks)
         return changed
 
-    def verdicts_at(self, positions: Iterable[int]) -> list[tuple[bytes, bytes, int]]:
-        """Return (terminal, journal, seq) of positions that are here; for the thread that writes."""
+    def verdicts_at(self, positions: Iterable[int]) -> dict[int, tuple[bytes, bytes, int]]:
+        """Return (terminal, journal, seq) of positions that are here; for the thread that writes.
+
+        Raises:
+            StoreDown: the file cannot be read.
+        """
         asked = "SELECT terminal_id, journal_id, seq FROM records WHERE position = ?"
-        found = (self._db.execute(asked, (position,)).fetchone() for position in positions)
-        return [row for row in found if row is not None]
+        try:
+            found = {each: self._db.execute(asked, (each,)).fetchone() for each in positions}
+        except sqlite3.Error as error:
+            raise spool_file.cannot_be_used(self._path, error) from error
+        return {position: row for position, row in found.items() if row is not None}
 
     def renumber(self) -> None:
         """Become a new spool with the same records, from position 1, none of them with the node.
@@ -310,14 +229,14 @@ class Spool:
             "SELECT spool_id, oldest_position, last_position, committed_through, covered_through FROM state"
         ).fetchone()
         self._oldest = int(row[1])
-        self._state = SpoolState(*row, size=self._records_max)
+        self._state = SpoolState(row[0], 0, row[2], row[3], row[4], self._records_max)
         self._show(self._oldest, self._state.last_position)
 
-    def _turn(self, now_unix_ms: int) -> _Turn:
+    def _turn(self, now_unix_ms: int) -> Turn:
         state = self._state
-        return _Turn(self._oldest, state.last_position, state.covered_through, state.size, now_unix_ms)
+        return Turn(self._oldest, state.last_position, state.covered_through, state.size, now_unix_ms)
 
-    def _adopt(self, turn: _Turn) -> None:
+    def _adopt(self, turn: Turn) -> None:
         self._journals.update(turn.journals)
         self._unwritten.clear()
         self._oldest = turn.oldest
@@ -328,7 +247,7 @@ class Spool:
             oldest_position=oldest if oldest <= last else 0, last_position=last
         )
 
-    def _take_one(self, turn: _Turn, brought: Brought) -> Settled:
+    def _take_one(self, turn: Turn, brought: Brought) -> Settled:
         journal = turn.journals.get(brought.journal_id)
         if journal is None:
             known = self._journals.get(brought.journal_id)
@@ -366,7 +285,7 @@ class Spool:
             journal.came(seq)
         return Settled(None, tuple(verdicts), tuple(conflicts))
 
-    def _here(self, turn: _Turn, brought: Brought) -> dict[int, list[tuple[int, bytes, int | None]]]:
+    def _here(self, turn: Turn, brought: Brought) -> dict[int, list[tuple[int, bytes, int | None]]]:
         """Return (position, hash, outcome) of what is here under the numbers of a message, by number."""
         self._write_rows(turn)
         last = brought.first_seq + len(brought.bodies) - 1
@@ -379,11 +298,11 @@ class Spool:
             found.setdefault(seq, []).append((rest[0], rest[1], rest[2]))
         return found
 
-    def _write_rows(self, turn: _Turn) -> None:
+    def _write_rows(self, turn: Turn) -> None:
         self._db.executemany(_INSERT, turn.rows)
         turn.rows.clear()
 
-    def _write_state(self, turn: _Turn) -> None:
+    def _write_state(self, turn: Turn) -> None:
         if turn.oldest > self._oldest:
             self._db.execute("DELETE FROM records WHERE position < ?", (turn.oldest,))
         changed = {each: self._journals[each] for each in self._unwritten} | turn.journals

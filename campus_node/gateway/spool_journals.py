@@ -19,8 +19,8 @@ class Journal:
 
     Args:
         terminal_id: whose session brought it last; 6 bytes.
-        durable_through: every record up to it is here, or was safe before it came here; None = nobody said yet
-            where this journal begins for us, so nothing may be acknowledged.
+        durable_through: every record up to it is here, or was safe before it came here; None = nobody said
+            yet where this journal begins for us, so nothing may be acknowledged.
         backed_up_through: every record up to it is covered by the node's backup.
         highest: the highest number that ever came; 0 = none.
         ahead: numbers above durable_through that are here, behind a gap.
