@@ -1,7 +1,8 @@
 """Which records a terminal sends next, and what an acknowledgement makes of it. Pure but for the journal.
 
 Oldest first, never more than 64 that are not acknowledged; how many messages are under way at once grows
-with each answer and falls back to one when an answer stays out. Rules: docs/wire.md, "Records".
+with each answer and falls back to one when an answer stays out. While one is under way only full ones follow:
+on a quiet line a record goes at once, on a busy one many share a message. Rules: docs/wire.md, "Records".
 """
 
 from collections import deque
@@ -58,6 +59,7 @@ class Upload:
         self._lost_s = NEVER_S
         self._held_s = -NEVER_S
         self._answered_id = 0
+        self._small = (0, 0)  # what was looked at and fills no message
         self.sent_count = 0  # messages
         self.repeated_count = 0
         self.went_back_count = 0
@@ -88,13 +90,7 @@ class Upload:
         """Return when there is something to do: now, if a message can go."""
         if now_s < self._held_s:
             return self._held_s
-        if (
-            len(self._under_way) < self._window
-            and self._room()
-            and self._journal.last_seq > self._sent_through()
-        ):
-            return now_s
-        return self._lost_s
+        return now_s if self._worth_sending() else self._lost_s
 
     def next_parcel(self, now_s: float, message_id: int) -> tuple[Parcel, wire.FromTerminal] | None:
         """Return what ought to be sent now, None if nothing; call `sent` when the line has taken it.
@@ -108,7 +104,7 @@ class Upload:
         if now_s >= self._lost_s:
             self._patience.lost()
             self._fall_back()
-        if now_s < self._held_s or len(self._under_way) >= self._window:
+        if now_s < self._held_s or not self._worth_sending():
             return None
         again = self._again
         most = again.count if again else self._room()
@@ -187,6 +183,22 @@ class Upload:
         self._under_way.clear()
         self._window = 1
         self._lost_s = NEVER_S
+
+    def _worth_sending(self) -> bool:
+        """Tell whether there is something to send: anything if nothing is under way, else a full message."""
+        first, last = self._sent_through() + 1, self._journal.last_seq
+        if last < first or len(self._under_way) >= self._window:
+            return False
+        if not self._under_way:
+            return True
+        if self._small == (first, last):
+            return False  # looked at already
+        room = self._room()
+        entries = fitting(islice(self._journal.entries(first), room), self._message_bytes)
+        if len(entries) < room and entries[-1].seq < last:
+            return True
+        self._small = first, last
+        return False
 
     def _room(self) -> int:
         return RECORDS_MAX - self.under_way_count

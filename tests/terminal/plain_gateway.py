@@ -94,6 +94,9 @@ class PlainGateway:
     def _hear(self, said: wire.FromTerminal) -> None:
         if said.WhichOneof("body") != "records":
             self.others.append(said)
+            if said.WhichOneof("body") == "report" and said.report.durable_through > self.durable_through:
+                self._journal_id = said.report.journal_id
+                self.tell(self._marks(0))  # it was restored: the terminal thinks that more is here
             answer = self.answer(said)
             if answer is not None:
                 answer.answers = said.message_id

@@ -13,12 +13,13 @@ from campus_node.lines.can.ids import (
     Priority,
     Signalled,
     Spread,
+    meaning,
 )
 from campus_node.lines.can.line import CanLine
 from campus_node.lines.can.multicast_sender import MulticastSender
 from campus_node.lines.can.port import CanPort
 from campus_node.lines.can.suspects import Suspects
-from campus_node.lines.can.transfer import Transfer, is_consecutive, is_first
+from campus_node.lines.can.transfer import NEVER_S, Transfer, is_consecutive, is_first
 from campus_node.lines.can.uploads import UPLOADS_OPEN_MAX, Uploads
 from campus_node.lines.errors import PeerGone
 from campus_node.lines.events import Event, What
@@ -28,6 +29,7 @@ from campus_node.wording import Sentence
 ANSWER_WITHIN_S: Final = 0.5
 ATTEMPTS: Final = 3
 FALSE_HEAD_EVERY_S: Final = 1.0
+UNCONFIRMED_S: Final = 0.001  # how soon to look again where no controller says what was sent
 BITRATE: Final = 250_000
 _FROM_TERMINALS: Final = (
     Spread.NACK_WINDOW,
@@ -128,7 +130,9 @@ class HeadLine(CanLine):
             self.tell(event)
         self._close_uploads(now_s)
         self._grant(now_s)
-        return min([self._uploads.due_s(), *(due_s for due_s, _ in self._repeats)])
+        held = bool(self._first) and not self._confirms and self._speaking()
+        again_s = now_s + UNCONFIRMED_S if held else NEVER_S
+        return min([again_s, self._uploads.due_s(), *(due_s for due_s, _ in self._repeats)])
 
     def _take(self, frame: Frame, about: Physical | Functional | Signalled | Multicast, now_s: float) -> None:
         match about:
@@ -189,7 +193,12 @@ class HeadLine(CanLine):
         self._admitted[source] = -(-length // 7)
 
     def _grant(self, now_s: float) -> None:
-        while (source := self._uploads.grant(now_s)) is not None:
+        """Let the next terminals send, but not before what the head has to say is on the bus.
+
+        What goes to 00 wins every arbitration against what goes to a terminal. Without this, on a bus full of
+        long messages no answer would get through, and everybody would repeat.
+        """
+        while not self._speaking() and (source := self._uploads.grant(now_s)) is not None:
             frame = self._first.pop(source, None)
             if frame is None:
                 self._uploads.close(source)
@@ -200,6 +209,12 @@ class HeadLine(CanLine):
             self._admit(source, frame)
             if not transfer.receiving:
                 self._uploads.close(source)
+
+    def _speaking(self) -> bool:
+        """Whether frames of the head wait for the bus; multicast has time."""
+        if self._to_send and self._to_send[0][0] < Priority.P7:
+            return True
+        return any(not isinstance(meaning(can_id), Multicast) for can_id, _ in self._in_flight)
 
     def _close_uploads(self, now_s: float) -> None:
         """Take the turn back from those who stopped half-way."""
