@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from campus_node.lines.errors import FrameBroken
 from campus_node.wording import Sentence
@@ -119,6 +119,7 @@ class Distribution(Protocol):
         """Whether everybody has it, refused it or is silent."""
 
 
+@runtime_checkable
 class Distributing(Protocol):
     """A head's line that reaches many terminals at once: CAN, RS-485."""
 
