@@ -35,6 +35,7 @@ from campus_node.serving import log
 from campus_node.serving.alarm_recorder import AlarmRecorder
 from campus_node.serving.bridge import LoopDelivery
 from campus_node.serving.callers import Callers
+from campus_node.serving.gateway_front import GatewayFront
 from campus_node.serving.grpc_server import NodeCertificate, bind, make_server
 from campus_node.serving.health import LEDGER_SERVICE, Health
 from campus_node.serving.ledger_service import LedgerService
@@ -51,6 +52,7 @@ from campuscard.v1.ledger_pb2_grpc import add_LedgerServicer_to_server
 from federation.business_date import BusinessCalendar
 from federation.clock import Clock, SteadyClock, SystemClock
 
+GATEWAYS: Final = "campuscard.v1.Gateways"
 SQLITE_PREFIX: Final = "sqlite:///"
 LAST_WORDS_S: Final = 2.0  # for threads that only finish what they are at
 ENDED_BY_ITSELF: Final = {
@@ -146,6 +148,20 @@ class Node:
         self._relay = _make_relay(self._db, clock)
         self._devices = DeviceFront(campus.path, settings, self._db, clock)
         closing.callback(self._devices.close)
+        self._gateways = GatewayFront(
+            campus.path,
+            settings,
+            self._db,
+            self._callers,
+            self._engine,
+            self._posting,
+            self._devices.board,
+            NodeObserver(self._metrics, self._alarms),
+            self._metrics,
+            clock,
+            self._limits,
+        )
+        closing.callback(self._gateways.close)
         self._server = make_server(settings)
         host, _, port = settings.metrics.listen.rpartition(":")
         self._metrics_server = MetricsServer(
@@ -163,6 +179,7 @@ class Node:
         self._alarms.start()
         self._relay.start()
         await self._server.start()
+        self._gateways.start()
         web_port, devices_port = await self._devices.start()
         await self._health.tell(serving=True)
         metrics_port = self._metrics_server.port
@@ -183,7 +200,7 @@ class Node:
         trust = asyncio.create_task(
             watch_trust(
                 self._callers,
-                self._service,
+                [self._service, self._gateways.service],
                 [self._campus.path / path for path in (pki.crl, pki.campus_ca)],
                 self._limits.trust_poll_s,
                 NodeObserver(self._metrics, self._alarms).alarm,
@@ -201,6 +218,7 @@ class Node:
         _log.info("node.drains", queued_items=self._engine.queued_items, streams=self._service.streams)
         await self._health.stop()
         self._service.stop()
+        await self._gateways.stop()
         await asyncio.gather(self._devices.stop(), self._server.stop(drain_s))
         left_s = max(0.0, stop_by_s - self._clock.monotonic_s())
         await asyncio.to_thread(self._engine.stop, left_s)
@@ -210,9 +228,10 @@ class Node:
 
     def _add_services(self) -> int:
         add_LedgerServicer_to_server(self._service, self._server)
+        self._gateways.join(self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if self._settings.grpc.reflection:
-            names = (LEDGER_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (LEDGER_SERVICE, GATEWAYS, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, self._server)
         return bind(self._server, self._settings.grpc.listen, self._certificate.credentials())
 

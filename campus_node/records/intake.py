@@ -51,6 +51,11 @@ class Intake:
         self._clock = clock
         self._covered_by_backup = covered_by_backup
 
+    @property
+    def covered_by_backup(self) -> bool:
+        """Whether marks of what is covered move by themselves, when a backup was made."""
+        return self._covered_by_backup
+
     def attach(
         self, gateway: str, spool_id: bytes, last_position: int, oldest_position: int
     ) -> spools.SpoolMarks:

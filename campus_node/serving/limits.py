@@ -15,6 +15,10 @@ class ServingLimits:
         deadline_default_s: for calls that bring no deadline.
         overload_retry_ms: hint when a count above is reached.
         trust_poll_s: how soon a new revocation list counts.
+        gateways_max: open streams of gateways.
+        gateway_messages_max: read ahead on one of these before they are taken.
+        gateway_questions_max: of one gateway, under way.
+        gateway_poll_s: how soon a gateway hears of a change.
     """
 
     items_per_batch_max: int = 1024
@@ -24,3 +28,7 @@ class ServingLimits:
     deadline_default_s: float = 15.0
     overload_retry_ms: int = 1_000
     trust_poll_s: float = 1.0
+    gateways_max: int = 512
+    gateway_messages_max: int = 16
+    gateway_questions_max: int = 512
+    gateway_poll_s: float = 1.0

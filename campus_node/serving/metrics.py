@@ -50,6 +50,16 @@ class NodeMetrics:
             "campus_alarms", "Alarms raised, by name and severity", ["name", "severity"], registry=registry
         )
 
+        self._records = Counter(
+            "campus_records", "Records that came in, by what became of them", ["outcome"], registry=registry
+        )
+        self._intake_s = Histogram(
+            "campus_intake_seconds", "Duration of taking one message", buckets=_SECONDS, registry=registry
+        )
+        self._answers = Counter(
+            "campus_authorizations", "Questions of terminals, by answer", ["answer"], registry=registry
+        )
+
     def watch(self, name: str, what: str, read: Callable[[], float]) -> None:
         """Show a figure that is read whenever somebody asks.
 
@@ -77,6 +87,16 @@ class NodeMetrics:
             self._commit_s.observe(commit_s)
         for refusal, count in refusals.items():
             self._refusals[refusal].inc(count)
+
+    def records_taken(self, outcomes: Sequence[str], seconds: float) -> None:
+        """Count the records of one message, and how long it took."""
+        self._intake_s.observe(seconds)
+        for outcome in set(outcomes):
+            self._records.labels(outcome).inc(outcomes.count(outcome))
+
+    def authorization_answered(self, answer: str) -> None:
+        """Count an answer: `approved`, `unable`, or the refusal's name."""
+        self._answers.labels(answer).inc()
 
     def alarm_raised(self, name: str, severity: str) -> None:
         """Count one alarm."""

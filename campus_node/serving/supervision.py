@@ -1,21 +1,28 @@
 """What a serving node looks at all the time: can the ledger post, who is still to be trusted."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from campus_node.ledger.engine import Engine, EngineState
 from campus_node.serving.callers import Callers
 from campus_node.serving.health import Health
-from campus_node.serving.ledger_service import LedgerService
 from federation.errors import Misconfigured
 
 STATE_POLL_S: Final = 0.1
 
 Alarm = Callable[[str, str, str, dict[str, object]], None]
+
+
+class Serving(Protocol):
+    """What has streams: posting, and gateways."""
+
+    def recheck(self) -> None:
+        """Cut the streams of callers that are not accepted any more."""
+
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +42,7 @@ async def watch_engine(engine: Engine, health: Health) -> EngineState:
 
 
 async def watch_trust(
-    callers: Callers, service: LedgerService, paths: list[Path], poll_s: float, alarm: Alarm
+    callers: Callers, services: Sequence[Serving], paths: list[Path], poll_s: float, alarm: Alarm
 ) -> None:
     """Reload our trust when its files change, and cut the streams of those who are not accepted any more."""
     seen = _stamp(paths)
@@ -49,7 +56,8 @@ async def watch_trust(
                 _log.info("trust.reloaded")
             except Misconfigured as error:
                 alarm("trust.not_reloaded", "serious", "pki", {"why": str(error)})
-        service.recheck()
+        for service in services:
+            service.recheck()
 
 
 def _stamp(paths: list[Path]) -> list[int]:

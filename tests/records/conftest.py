@@ -7,8 +7,9 @@ from campus_node.records.intake import Intake
 from federation.clock import VirtualClock
 from tests.records.build import FOURTEEN, SEVEN, register_all
 from tests.rooms.conftest import clock, db, sqlite_template, url
+from tests.serving.conftest import free_ports, north, template
 
-__all__ = ["clock", "db", "sqlite_template", "url"]
+__all__ = ["clock", "db", "free_ports", "north", "sqlite_template", "template", "url"]
 
 
 @pytest.fixture
