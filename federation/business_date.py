@@ -36,6 +36,13 @@ class BusinessCalendar:
 
     def date_of(self, unix_ms: int) -> int:
         """Return the business date of an instant as yyyymmdd."""
-        local = datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone(self._zone).replace(tzinfo=None)
-        day = (local - self._cut_off).date()
+        day = (self._local(unix_ms) - self._cut_off).date()
         return day.year * 10_000 + day.month * 100 + day.day
+
+    def second_of_day(self, unix_ms: int) -> int:
+        """Return what a clock on the wall shows at an instant, in seconds after midnight, 0 to 86399."""
+        local = self._local(unix_ms)
+        return local.hour * 3600 + local.minute * 60 + local.second
+
+    def _local(self, unix_ms: int) -> datetime:
+        return datetime.fromtimestamp(unix_ms / 1000, UTC).astimezone(self._zone).replace(tzinfo=None)

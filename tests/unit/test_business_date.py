@@ -77,6 +77,14 @@ def test_the_repeated_hour_tells_an_earlier_date_again_if_the_cut_off_is_inside_
     assert (first, again) == (20261025, 20261024)
 
 
+@pytest.mark.parametrize(
+    ("local", "second"),
+    [("2026-09-02T00:00", 0), ("2026-09-02T10:00:01.999", 36_001), ("2026-09-02T23:59:59", 86_399)],
+)
+def test_the_second_of_the_day_is_that_of_the_wall_whatever_the_cut_off(local: str, second: int) -> None:
+    assert BusinessCalendar("Asia/Shanghai", "03:00").second_of_day(at(local)) == second
+
+
 @pytest.mark.parametrize("timezone", ["Asia/Beijing", "", "../etc/passwd", "Asia/Shanghai "])
 def test_an_unknown_time_zone_is_refused_with_an_example(timezone: str) -> None:
     with pytest.raises(Misconfigured, match="IANA name such as Asia/Shanghai"):
