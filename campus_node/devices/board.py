@@ -52,6 +52,7 @@ class DeviceBoard:
         self._seen: dict[str, int] = {}  # later than what is written, by at most SEEN_WRITTEN_MS
         self._written: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._reading = threading.Lock()  # readers take turns: they leave connections for everybody else
 
     # Gateways
 
@@ -153,7 +154,7 @@ class DeviceBoard:
 
     def all(self, now_unix_ms: int) -> Topology:
         """Return everything, as a tree."""
-        with reading(self._db) as connection:
+        with self._reading, reading(self._db) as connection:
             reported = store.reported(connection)
             return Topology(now_unix_ms, store.gateways(connection), list(reported.values()))
 

@@ -4,6 +4,7 @@ from enum import IntEnum
 from typing import Final
 
 from campus_node.watch.alarms import Alarm, Severity
+from campus_node.wording import Sentence
 
 
 class Health(IntEnum):
@@ -20,6 +21,16 @@ class Health(IntEnum):
     def word(self) -> str:
         """As people and JSON read it."""
         return "unknown" if self is Health.UNSPECIFIED else self.name.lower()
+
+
+SAID: Final = {
+    Health.UNSPECIFIED: Sentence("unknown"),
+    Health.WELL: Sentence("well"),
+    Health.DEGRADED: Sentence("degraded"),
+    Health.FAILED: Sentence("failed"),
+    Health.SILENT: Sentence("silent"),
+    Health.ISOLATED: Sentence("isolated"),
+}
 
 
 class Part(IntEnum):

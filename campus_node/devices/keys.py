@@ -7,6 +7,7 @@ hash: SHA-256 of it is kept, compared in constant time.
 import hashlib
 import hmac
 import json
+import math
 import re
 import secrets
 import threading
@@ -116,7 +117,9 @@ def all_keys(connection: Connection) -> list[DeviceKey]:
 
 
 class KeyRing:
-    """Recognises keys; looks into the database at most every KNOWN_FOR_S, however many ask. Thread-safe.
+    """Recognises keys; asks the database one question at a time, however many call. Thread-safe.
+
+    What is known is believed for KNOWN_FOR_S; a name that is not known is looked up at once.
 
     Args:
         db: where they are kept.
@@ -128,7 +131,7 @@ class KeyRing:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, tuple[DeviceKey, bytes]] = {}
-        self._good_until_s: float | None = None
+        self._good_until_s = -math.inf
 
     def recognise(self, authorization: str) -> DeviceKey:
         """Return the key of an Authorization header, `Bearer cck_…`.
@@ -141,24 +144,30 @@ class KeyRing:
         match = _BEARER.fullmatch(bearer.strip())
         if scheme.lower() != "bearer" or match is None:
             raise NotIdentified(Sentence("show a device key: Authorization: Bearer cck_…"))
-        found = self._current().get(match[1])
+        found = self._find(match[1])
         its_hash = found[1] if found is not None else bytes(32)
         right = hmac.compare_digest(_hash(match[2]), its_hash)
         if not right or found is None or found[0].revoked_at_unix_ms is not None:
             raise NotIdentified(Sentence("this device key is not known here, or was revoked"))
         return found[0]
 
-    def _current(self) -> dict[str, tuple[DeviceKey, bytes]]:
+    def _find(self, key: str) -> tuple[DeviceKey, bytes] | None:
         with self._lock:
             now_s = self._clock.monotonic_s()
-            if self._good_until_s is None or now_s >= self._good_until_s:
+            if now_s >= self._good_until_s:
                 with reading(self._db) as connection:
                     self._known = _keys(connection)
                 self._good_until_s = now_s + KNOWN_FOR_S
-            return self._known
+            elif key not in self._known:
+                with reading(self._db) as connection:
+                    self._known |= _keys(connection, key)
+            return self._known.get(key)
 
 
-def _keys(connection: Connection) -> dict[str, tuple[DeviceKey, bytes]]:
+def _keys(connection: Connection, only: str = "") -> dict[str, tuple[DeviceKey, bytes]]:
+    query = select(device_keys).order_by(device_keys.c.key)
+    if only:
+        query = query.where(device_keys.c.key == only)
     return {
         row.key: (
             DeviceKey(
@@ -171,7 +180,7 @@ def _keys(connection: Connection) -> dict[str, tuple[DeviceKey, bytes]]:
             ),
             bytes(row.secret_hash),
         )
-        for row in connection.execute(select(device_keys).order_by(device_keys.c.key))
+        for row in connection.execute(query)
     }
 
 

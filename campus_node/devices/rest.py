@@ -26,7 +26,7 @@ from campus_node.wording import Sentence
 from federation.errors import CampusCardError
 
 DESCRIPTION_PATH: Final = "/v1/openapi.json"
-_ANSWERS: Final = {
+_ANSWERS: Final[dict[int | str, str]] = {
     400: "the message makes no sense; nothing was taken",
     401: "no device key, or none of ours",
     403: "the key is not good for this",
@@ -36,6 +36,7 @@ _ANSWERS: Final = {
     429: "the key calls too often",
     500: "a mistake of ours",
     503: "not now; repeat",
+    "default": "what else goes wrong",
 }
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {  # as FastAPI types it
     status: {"model": ErrorAnswer, "description": why} for status, why in _ANSWERS.items()

@@ -100,6 +100,19 @@ class Topology:
                 yield from line.devices
 
 
+def find_json(topology: Topology, subject: str) -> dict[str, object] | None:
+    """Return what is known of GATEWAY, GATEWAY/LINE, GATEWAY/LINE/ADDRESS or KIND/DEVICE; None = nothing."""
+    found: dict[str, dict[str, object]] = {}
+    for gateway in topology.gateways:
+        found[gateway.gateway] = _gateway(gateway)
+        for line in gateway.lines:
+            found[f"{gateway.gateway}/{line.line}"] = _line(line)
+    found |= {device.subject: device_json(device) for device in topology.devices()}
+    return found.get(subject) or next(
+        (reported_json(each) for each in topology.reported if each.report.subject == subject), None
+    )
+
+
 def topology_json(topology: Topology) -> dict[str, object]:
     """Return it as a JSON object: bytes in hex, instants in ISO 8601 UTC."""
     return {
