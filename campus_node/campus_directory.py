@@ -108,7 +108,7 @@ class CampusDirectory:
             "metrics": ports.metrics,
             "web": ports.web,
             "devices": ports.devices,
-            "born_ticks": _born_ticks(ports.pid),
+            "born_ticks": born_ticks(ports.pid),
         }
         files.make_private_directory(self.ports_path.parent)
         files.write_private(self.ports_path, (json.dumps(content) + "\n").encode())
@@ -148,8 +148,8 @@ class CampusDirectory:
                     directory=self.path,
                 )
             ) from error
-        born_ticks = content.get("born_ticks")
-        if not _is_alive(ports.pid) or (born_ticks is not None and born_ticks != _born_ticks(ports.pid)):
+        born = content.get("born_ticks")
+        if not is_alive(ports.pid) or (born is not None and born != born_ticks(ports.pid)):
             # It was killed and could not remove the file; its number may be another process's by now.
             raise not_running
         return ports
@@ -224,7 +224,7 @@ def _settings_text(new: NewCampus, number: int) -> str:
     return settings_text({"campus": campus, "ledger": ledger})
 
 
-def _born_ticks(pid: int) -> int | None:
+def born_ticks(pid: int) -> int | None:
     """Return when a process began, in clock ticks since this machine started; None where nobody says."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
@@ -233,7 +233,7 @@ def _born_ticks(pid: int) -> int | None:
         return None
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     with contextlib.suppress(ProcessLookupError):
         try:
             os.kill(pid, 0)

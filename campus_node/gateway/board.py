@@ -150,6 +150,17 @@ class Board:
             device.health = pb.HEALTH_ISOLATED if isolated else pb.HEALTH_WELL
             device.reason = "kept off its line by a person" if isolated else ""
 
+    def line(self, name: str) -> pb.LineState:
+        """Return how a line is; a copy."""
+        state = pb.LineState(line=name)
+        if name in self._lines:
+            state.CopyFrom(self._lines[name].state)
+        return state
+
+    def devices(self) -> list[pb.DeviceState]:
+        """Return all devices; any thread may read what it gets."""
+        return list(self._devices.values())
+
     def complete(self) -> pb.GatewayState:
         """Return all there is."""
         self._told.clear()

@@ -163,7 +163,7 @@ class Building:
         self.later(self._committed, [each for each in settled if each[1].conflicts or each[1].full])
 
     def spool_failed(self, why: CampusCardError) -> None:
-        self.later(self._alarm, "spool.failed", Severity.CRITICAL, "spool", {"why": str(why)})
+        self.later(self.alarm, "spool.failed", Severity.CRITICAL, "spool", {"why": str(why)})
 
     # On the loop.
 

@@ -50,6 +50,11 @@ class SerialLineSettings(_Line):
     baud: Whole = Field(
         default=115_200, ge=9_600, le=500_000, description="bits a second", examples=[115_200]
     )
+    direction: Literal["adapter", "kernel", "rts"] = Field(
+        default="adapter",
+        description="who turns the transceiver round: adapter, kernel or rts",
+        examples=["adapter"],
+    )
 
 
 class TcpLineSettings(_Line):
@@ -63,13 +68,10 @@ class TcpLineSettings(_Line):
 
 
 class ThinLineSettings(_Line):
-    """Radio of the Zigbee class, behind a serial port."""
+    """Radio of the Zigbee class, whose module serves a socket on this machine."""
 
     kind: Literal["thin"] = Field(description="thin", examples=["thin"])
-    device: PathText = Field(description="the radio's port", examples=["/dev/ttyUSB1"])
-    baud: Whole = Field(
-        default=57_600, ge=9_600, le=500_000, description="of that port, bits a second", examples=[57_600]
-    )
+    socket: PathText = Field(description="the radio module's socket", examples=["/run/radio.sock"])
 
 
 LineSettings = CanLineSettings | SerialLineSettings | TcpLineSettings | ThinLineSettings

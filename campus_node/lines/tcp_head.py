@@ -3,11 +3,13 @@
 import selectors
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from campus_node.lines.errors import LineDown
-from campus_node.lines.line import Peer
+from campus_node.lines.events import Event, What
+from campus_node.lines.line import ALL, Peer
 from campus_node.lines.tcp_connection import Connection, Stage
 from campus_node.lines.tcp_frames import Reason
 from campus_node.lines.tcp_line import HANDSHAKE_S_MAX, Called, Random, TcpLine
@@ -16,6 +18,8 @@ from campus_node.wording import Sentence
 from federation.errors import CampusCardError
 
 STRANGERS_MAX: Final = 64  # connections without an identity yet
+SILENT_AFTER_S: Final = 30.0  # without a connection; shorter breaks are the radio's daily business
+EVENTS_MAX: Final = 1000
 
 
 class TcpHeadLine(TcpLine):
@@ -45,6 +49,10 @@ class TcpHeadLine(TcpLine):
         self._context = context
         self._admit = admit
         self._strangers: list[Called] = []
+        self._events: deque[Event] = deque(maxlen=EVENTS_MAX)
+        self._lost_at_s: dict[Peer, float] = {}
+        self._silent: set[Peer] = set()
+        self._turned_away = 0
         listener.setblocking(False)
         self._selector.register(listener, selectors.EVENT_READ)
 
@@ -59,8 +67,16 @@ class TcpHeadLine(TcpLine):
             if called is not None:
                 self._part(called, Reason.STOPPING, self._now_s)
 
+    def events(self) -> list[Event]:
+        """Return what happened since the last call, oldest first; at most EVENTS_MAX are kept."""
+        with self._lock:
+            events = list(self._events)
+            self._events.clear()
+            return events
+
     def _step_more(self, now_s: float) -> float:
         self._answer_calls(now_s)
+        self._miss(now_s)
         for called in list(self._strangers):
             self._get_to_know(called, now_s)
         return min((c.connection.begun_at_s + HANDSHAKE_S_MAX for c in self._strangers), default=NEVER_S)
@@ -88,6 +104,9 @@ class TcpHeadLine(TcpLine):
             peer = self._admit(connection.leaf())
         except CampusCardError as error:
             self._note(error)
+            self._turned_away += 1
+            if self._turned_away & (self._turned_away - 1) == 0:  # the first, and each time it has doubled
+                self._events.append(Event(now_s, What.FOREIGN, ALL, self._turned_away))
             self._strangers.remove(called)
             self._forget_socket(connection)
             return
@@ -95,6 +114,20 @@ class TcpHeadLine(TcpLine):
         if peer not in self._links:
             self._links[peer] = Link(f"{self._name} {peer}", self._tempo, self._random, now_s)
         self._join(called, peer, now_s)
+
+    def _miss(self, now_s: float) -> None:
+        """Tell whose connection was lost and did not come back, and who is back."""
+        for peer, link in self._links.items():
+            if link.connected:
+                self._lost_at_s.pop(peer, None)
+                if peer in self._silent:
+                    self._silent.discard(peer)
+                    self._events.append(Event(now_s, What.PEER_BACK, peer))
+                continue
+            lost_for_s = now_s - self._lost_at_s.setdefault(peer, now_s)
+            if lost_for_s >= SILENT_AFTER_S and peer not in self._silent:
+                self._silent.add(peer)
+                self._events.append(Event(now_s, What.PEER_SILENT, peer))
 
     def _close_more(self) -> None:
         for called in self._strangers:
