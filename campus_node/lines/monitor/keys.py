@@ -74,6 +74,19 @@ def leased(directory: Path, clock: Clock) -> SecretSource:
     return LeasedKeys(keys, clock)
 
 
+def names_of(directory: Path) -> dict[str, str]:
+    """Return the names of a gateway's terminals, by their numbers and by their PSAMs' serial numbers.
+
+    Raises:
+        Misconfigured: this is no gateway's directory.
+    """
+    names: dict[str, str] = {}
+    for terminal in _roll(directory / SHELF).terminals:
+        names[terminal.terminal_id.hex().upper()] = terminal.name
+        names[terminal.psam_serial.hex().upper()] = terminal.name
+    return names
+
+
 def _roll(shelf: Path) -> pb.TerminalRoll:
     """Return the roll as the gateway keeps it; reads only."""
     roll = pb.TerminalRoll()

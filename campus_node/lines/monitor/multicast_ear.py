@@ -1,6 +1,7 @@
 """Class P7 as a bystander hears it: how far a distribution is, and what it is (B4.4). Pure."""
 
 import hashlib
+from dataclasses import replace
 from typing import Final
 
 from campus_node.lines.can import ids
@@ -60,7 +61,7 @@ class MulticastEar:
                 )
             case Asked.IMAGE:
                 words = Sentence("transfer {transfer}: who lacks parts?", transfer=poll.transfer)
-        return _seen("POLL", words, **fields, asked=poll.asked.name, heard_parts=len(self._image_parts))
+        return _told("POLL", words, **fields, asked=poll.asked.name, heard_parts=len(self._image_parts))
 
     def _part(self, number: int, payload: bytes) -> list[Seen]:
         words = Sentence("part {number} of a distribution's notice", number=number)
@@ -104,3 +105,8 @@ def _missing(missing: Missing) -> Seen:
 
 def _seen(kind: str, words: Sentence, trouble: bool = False, /, **fields: object) -> Seen:
     return Seen(0.0, Layer.FRAME, kind, words, fields=fields, trouble=trouble)
+
+
+def _told(kind: str, words: Sentence, trouble: bool = False, /, **fields: object) -> Seen:
+    """Return what people want to see even where they see no frames."""
+    return replace(_seen(kind, words, trouble, **fields), layer=Layer.MESSAGE)
