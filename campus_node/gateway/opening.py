@@ -218,7 +218,7 @@ class LineKeeper:
                     raise Misconfigured(Sentence("the drive of {name} has ended", name=self._settings.name))
         finally:
             drive.close()
-            desk.step(self._clock.monotonic_s())  # answers that are ready go out, as far as the line takes them
+            desk.step(self._clock.monotonic_s())  # what is ready goes out, as far as the line takes it
             desk.close()
             numbers.close()
 
