@@ -47,7 +47,9 @@ class LineTime:
         self.keep_bursts = False
         self._common = {"faults": faults, "byte_errors": byte_errors, "seed": seed}
         self._of_address: dict[int, list[str]] = {}
+        self._address_of: dict[str, int] = {}
         self._concerned: set[str] = set()
+        self._stepped: set[str] = set()
         self._due: list[tuple[float, str]] = []
         self._due_of: dict[str, float] = {}
         self._calls: list[float] = []
@@ -107,6 +109,10 @@ class LineTime:
         """Make `run` look around at this instant, too."""
         heapq.heappush(self._calls, at_s + 1e-6)
 
+    def stepped_addresses(self) -> list[int]:
+        """Return the terminals whose loops were called last."""
+        return [self._address_of[name] for name in self._stepped if self._address_of[name]]
+
     def close(self) -> None:
         for line in self.lines.values():
             line.close()
@@ -121,12 +127,14 @@ class LineTime:
 
     def _join(self, name: str, address: int, line: SerialLine) -> None:
         self.lines[name] = line
+        self._address_of[name] = address
         self._of_address.setdefault(address, []).append(name)
         line.wake = lambda: self._concerned.add(name)
         self._concerned.add(name)
 
     def _step_all(self) -> None:
         names, self._concerned = self._concerned, set()
+        self._stepped = names
         for name in sorted(names):
             due_s = max(self.lines[name].step(self.now_s), self.now_s + 1e-6)
             if self._due_of.get(name) != due_s and due_s != float("inf"):

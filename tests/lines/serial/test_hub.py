@@ -1,4 +1,4 @@
-"""RS-485 passes the suite of all lines in real time, on pseudo-terminals that are opened as real ports are."""
+"""RS-485 passes the suite of all lines in real time, on pseudo-terminals opened as real ports are."""
 
 from collections.abc import Iterator
 
