@@ -6,13 +6,14 @@ from typing import Any
 
 from sqlalchemy import Engine, select
 
-from campus_node.database.connect import reading, writing
+from campus_node.database.connect import connect, reading, writing
 from campus_node.ledger.chart import AccountClass, account_number
 from campus_node.records.spooled import Spooled
 from campus_node.records.tables import record_conflicts, terminal_records
 from campus_node.registry.terminals import PsamKey, Terminal, register
 from campus_node.watch.store import find
 from federation.clock import Clock
+from tests.serving.node import Campus
 
 CANTEEN = account_number(AccountClass.MERCHANT_PAYABLE, 1)
 SPOOL = bytes(range(16))
@@ -77,3 +78,8 @@ def alarms(db: Engine) -> Counter[str]:
     """How often each alarm was raised, by name."""
     with reading(db) as connection:
         return Counter({each.alarm.name: each.occurrences for each in find(connection)})
+
+
+def books(campus: Campus) -> Engine:
+    """The database of a campus that keeps it in a file."""
+    return connect(f"sqlite:///{campus.ledger_path}")

@@ -4,9 +4,8 @@ import asyncio
 
 import grpc
 import pytest
-from sqlalchemy import Engine
 
-from campus_node.database.connect import connect, writing
+from campus_node.database.connect import writing
 from campus_node.keys.hierarchy import Usage, campus_key
 from campus_node.keys.key_set import draw_missing
 from campus_node.keys.lending import open_lease
@@ -16,35 +15,18 @@ from campus_node.pki import files
 from campus_node.pki.campus_pki import Reason
 from campus_node.purse.algorithm import Algorithm
 from campus_node.records.spooled import Outcome
-from campus_node.registry.terminals import TerminalState, by_name, register, set_state
+from campus_node.registry.terminals import TerminalState, by_name, set_state
 from campus_node.watch.store import find as find_alarms
 from campuscard.v1 import gateway_pb2 as pb
 from campuscard.v1.gateway_pb2_grpc import GatewaysStub
 from federation.errors import Tampered
 from federation.identity import Identity, Role
-from tests.records.build import FOURTEEN, OTHER_SPOOL, SEVEN, alarms, record, rows, terminal
+from tests.records.build import OTHER_SPOOL, SEVEN, alarms, books, record, rows, terminal
 from tests.records.raw_gateway import attached
 from tests.serving.node import Campus, serving
 
 ISSUER = bytes.fromhex("4355434100000001")
 PASSPHRASE = "seven green bottles on a wall"
-
-
-@pytest.fixture
-def campus(north: Campus) -> Campus:
-    """North with two gateways; canteen serves SEVEN and FOURTEEN, library serves till-21."""
-    for name in ("canteen", "library"):
-        north.issue(Role.GATEWAY, name)
-    db = books(north)
-    with writing(db) as connection:
-        for each in (SEVEN, FOURTEEN, terminal(21, "library")):
-            register(connection, each, north.clock.unix_ms())
-    db.dispose()
-    return north
-
-
-def books(campus: Campus) -> Engine:
-    return connect(f"sqlite:///{campus.ledger_path}")
 
 
 def test_records_are_taken_after_commit_and_a_new_stream_goes_on_behind_them(campus: Campus) -> None:
