@@ -5,6 +5,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import pytest
@@ -64,7 +65,7 @@ def test_a_message_without_a_length_is_cut_off_where_it_is_too_large(served: Ser
         )
         told = b""
         try:
-            for _ in range(12):
+            for _ in range(40):
                 connection.sendall(b"4000\r\n" + b"[" * 0x4000 + b"\r\n")
         except OSError:
             pass  # it was cut off while we still wrote
@@ -100,10 +101,8 @@ def test_who_never_ends_the_head_is_cut_off(served: Served, key: str, said: byte
 def test_who_never_ends_the_handshake_is_cut_off(served: Served, key: str) -> None:
     with socket.create_connection(("127.0.0.1", served.web_port), timeout=20) as connection:
         connection.sendall(b"\x16\x03\x01")
-        try:
+        with suppress(ConnectionResetError):  # cut off is cut off
             assert connection.recv(100) == b""
-        except ConnectionResetError:
-            pass  # cut off is cut off
     served.require_alive(key)
 
 
