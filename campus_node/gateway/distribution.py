@@ -1,8 +1,8 @@
 """Carries out a node's orders on the lines of a gateway: images to terminals, all lines at once (B4.4, A15).
 
 Where a line reaches many at once, one order at a time has it, revoked cards first and firmware last;
-elsewhere each terminal gets blocks in a window. What a wire says is a hint: a terminal has an image when it says
-so in a sealed message. Orders and images are on disk before anything is sent: kill -9 only costs time.
+elsewhere each terminal gets blocks in a window. What a wire says is a hint: a terminal has an image when it
+says so in a sealed message. Orders and images are on disk before anything is sent: kill -9 only costs time.
 """
 
 import asyncio
