@@ -3,7 +3,7 @@
 import random
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -63,15 +63,11 @@ def test_a_message_without_a_length_is_cut_off_where_it_is_too_large(served: Ser
         connection.sendall(
             LINE + f"Authorization: Bearer {key}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )
-        told = b""
-        try:
+        with suppress(OSError):  # it was cut off while we still wrote
             for _ in range(40):
                 connection.sendall(b"4000\r\n" + b"[" * 0x4000 + b"\r\n")
-        except OSError:
-            pass  # it was cut off while we still wrote
-        else:
-            told = rest_of(connection)
-            assert b"413" in told.split(b"\r\n")[0]
+        told = rest_of(connection)
+        assert not told or b"413" in told.split(b"\r\n")[0], "a reset may take the answer with it"
     served.require_alive(key)
 
 
@@ -140,9 +136,9 @@ def test_random_bytes_and_oversize_at_the_grpc_port_never_end_the_server(
     too_large = pb.ReportRequest(reports=[pb.DeviceReport(reason="x" * 300_000)])
     with pytest.raises(grpc.RpcError) as raised:
         served.grpc_report(too_large, key)
-    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with served.grpc_channel() as channel:
-        call = channel.unary_unary("/campuscard.v1.Devices/Report")
+        call: Callable[..., object] = channel.unary_unary("/campuscard.v1.Devices/Report")
         for _ in range(20):
             with pytest.raises(grpc.RpcError):
                 call(chance.randbytes(50), metadata=(("authorization", f"Bearer {key}"),), timeout=20)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from campus_node.lines.driver import Drive
 from campus_node.lines.can.head import HeadLine
 from campus_node.lines.can.port import CanConfiguration, CanPort, filters_of
 from campus_node.lines.can.terminal import TerminalLine
+from campus_node.lines.driver import Drive
 from campus_node.lines.line import MESSAGE_BYTES_MAX, Line, Peer
 from federation.clock import SystemClock
+from hil_rig.virtual.bus_time import node_name
 from hil_rig.virtual.can_broker import CanBroker
 from hil_rig.virtual.can_bus.broker_node import BrokerNode, BrokerOrders
 from hil_rig.virtual.slcan_adapter import SlcanAdapter
-from tests.lines.can.bus_time import node_name
 from tests.lines.contract import TERMINALS, Ends, LineContract
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from campus_node.lines.line import MESSAGE_BYTES_MAX, Line, Peer
-from tests.lines.can.bus_time import BusTime, node_name
+from hil_rig.virtual.bus_time import BusTime, node_name
 from tests.lines.contract import TERMINALS, Ends, LineContract
 
 

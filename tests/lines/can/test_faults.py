@@ -15,8 +15,8 @@ from campus_node.lines.line import HEAD, Peer, Received
 from federation.errors import Overloaded
 from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord
 from hil_rig.faults import What as Act
+from hil_rig.virtual.bus_time import BusTime, node_name
 from hil_rig.virtual.can_bus import CanNode, Frame, bit_error_plan
-from tests.lines.can.bus_time import BusTime, node_name
 
 REPEAT_S = 1.5
 RECORD_BYTES = 96

@@ -28,8 +28,8 @@ from campus_node.lines.distribution import BlockReceiver, Manifest
 from campus_node.lines.errors import Forged
 from campus_node.lines.line import HEAD, Peer
 from federation.errors import Unavailable
+from hil_rig.virtual.bus_time import BusTime
 from hil_rig.virtual.can_bus import Frame as WireFrame
-from tests.lines.can.bus_time import BusTime
 
 ADDRESS = st.integers(0, 255)
 IDS = st.one_of(

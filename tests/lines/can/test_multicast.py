@@ -18,8 +18,8 @@ from campus_node.lines.errors import Forged
 from campus_node.lines.line import HEAD
 from hil_rig.faults import Counted, Fault, FaultPlan, FaultRecord
 from hil_rig.faults import What as Act
+from hil_rig.virtual.bus_time import BusTime, node_name
 from hil_rig.virtual.can_bus import Frame as WireFrame
-from tests.lines.can.bus_time import BusTime, node_name
 
 BLOCK_BYTES = 2048
 LIMIT_S = 75.0  # for 512 KiB to 50 terminals

@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from campus_node.lines.driver import Drive
 from campus_node.lines.can.head import HeadLine
 from campus_node.lines.can.port import CanConfiguration, CanPort, filters_of
 from campus_node.lines.can.terminal import TerminalLine
+from campus_node.lines.driver import Drive
 from campus_node.lines.errors import LineDown, PeerGone
 from campus_node.lines.events import Event, What
 from campus_node.lines.line import HEAD, Peer
 from federation.clock import SystemClock
+from hil_rig.virtual.bus_time import BusTime
 from hil_rig.virtual.can_broker import CanBroker
 from hil_rig.virtual.can_bus.broker_node import BrokerNode
-from tests.lines.can.bus_time import BusTime
 
 
 def test_a_line_runs_on_any_interface_that_is_configured() -> None:

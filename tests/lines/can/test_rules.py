@@ -19,7 +19,7 @@ from campus_node.lines.can.suspects import (
 from campus_node.lines.can.time_sync import STEP_MAX_S, TRIM_MAX_S, TimeSource, TrimmedClock
 from campus_node.lines.can.uploads import BEGIN_WITHIN_S, Uploads
 from campus_node.lines.events import Event, What
-from tests.lines.can.bus_time import BusTime
+from hil_rig.virtual.bus_time import BusTime
 
 SEMESTER_UNIX_MS = 1_788_220_800_000
 

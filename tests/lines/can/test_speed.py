@@ -8,8 +8,8 @@ import pytest
 
 from campus_node.lines.can.head import HeadLine
 from campus_node.lines.line import ALL, HEAD, Peer
+from hil_rig.virtual.bus_time import BusTime
 from hil_rig.virtual.can_bus import Outcome, slot_bits
-from tests.lines.can.bus_time import BusTime
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from campus_node.lines.line import MESSAGE_BYTES_MAX, Line, Peer
+from hil_rig.virtual.line_time import LineTime, node_name
 from tests.lines.contract import TERMINALS, Ends, LineContract
-from tests.lines.serial.line_time import LineTime, node_name
 
 
 class ModelEnds:

@@ -10,9 +10,9 @@ from campus_node.lines.serial.head import SerialHeadLine
 from campus_node.lines.serial.serial_port import Direction, SerialDevice
 from campus_node.lines.serial.terminal import SerialTerminalLine
 from federation.clock import SystemClock
+from hil_rig.virtual.line_time import node_name, serial_number
 from hil_rig.virtual.serial_hub import PtyHub
 from tests.lines.contract import TERMINALS, Ends, LineContract
-from tests.lines.serial.line_time import node_name, serial_number
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from campus_node.lines.serial.frames import Kind, SerialFrame
 from campus_node.lines.serial.spread import NOTICE_NUMBER, missing_payload, piece_payload
 from campus_node.lines.serial.spread_sender import SILENT_ROUNDS_MAX, SpreadSender
 from federation.errors import Unavailable
-from tests.lines.serial.line_time import LineTime, node_name
+from hil_rig.virtual.line_time import LineTime, node_name
 
 TRANSFER = 7
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from campus_node.lines.line import HEAD
-from tests.lines.serial.line_time import LineTime
+from hil_rig.virtual.line_time import LineTime
 from tests.lines.serial.test_multicast import Spreading
 
 pytestmark = pytest.mark.slow

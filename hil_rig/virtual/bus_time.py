@@ -1,4 +1,4 @@
-"""Lines on a modelled bus, in bus time: everything runs in one thread and is exact on any machine."""
+"""Lines on a modelled CAN bus, in bus time: everything runs in one thread and is exact on any machine."""
 
 import heapq
 from collections.abc import Callable, Iterator
