@@ -6,7 +6,7 @@ edges and samples in the middle of its own bits then give. Nobody hears while it
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from federation.errors import Misconfigured
@@ -28,12 +28,15 @@ class Burst:
     baud: int
     ended_ns: int = NEVER_NS  # earlier than planned: its plug was pulled, or it was healed
     noted: bool = False
+    _planned_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        whole_ns = self.bit_end(BYTE_BITS * len(self.payload))
+        self._planned_ns = self.start_ns + whole_ns if self.payload else NEVER_NS
 
     @property
     def end_ns(self) -> int:
-        if not self.payload:
-            return self.ended_ns
-        return min(self.ended_ns, self.start_ns + self.bit_end(BYTE_BITS * len(self.payload)))
+        return min(self.ended_ns, self._planned_ns)
 
     def bit_end(self, bits: int) -> int:
         """Return how many ns after its start so many bits are over."""
@@ -270,6 +273,9 @@ class SerialModel:
             if not others:
                 port.heard_ns = until_ns
                 return
+            if len(others) == 1 and _read_whole(others[0], port):
+                port.heard_ns = until_ns  # only the rest of its last stop bit is left
+                return
             first = min(others, key=lambda burst: burst.start_ns)
             alone_until_ns = min((b.start_ns for b in others if b is not first), default=NEVER_NS)
             index = _aligned(first, port)
@@ -327,6 +333,12 @@ def _aligned(burst: Burst, port: SerialPort) -> int | None:
     if not index or index == len(burst.payload):
         return None
     return index if port.heard_ns <= burst.start_ns + burst.bit_end(BYTE_BITS * index) else None
+
+
+def _read_whole(burst: Burst, port: SerialPort) -> bool:
+    """Tell whether a port of the burst's rate has read all of it."""
+    count = len(burst.payload)
+    return burst.baud == port.baud and count > 0 and port.heard_ns >= burst.read_ns(count - 1)
 
 
 def _bytes_read(burst: Burst, at_ns: int) -> int:
