@@ -1,10 +1,11 @@
 """Selling from an account whose issuer is out of reach: allowance, slices and their final use (B1.2). Pure.
 
-An issuer signs an allowance for an acquirer; the acquirer's node carves slices from it for gateways, a gateway
-for terminals, and only a slice is sold from. Whoever holds one keeps the state that a function returns durably
-*before* acting on it: what was carved is gone even if nobody received it, and comes back only by a final use.
-So the sum that is sold never exceeds the allowance, whatever is lost, repeated or restarted. A card's cap of
-the day holds for what the seller knows of: holders that hear nothing of each other each allow it once.
+An issuer signs an allowance for an acquirer; the acquirer's node carves slices from it for gateways, a
+gateway for terminals, and only a slice is sold from. Whoever holds one keeps the state that a function
+returns durably *before* acting on it: what was carved is gone even if nobody received it, and comes back only
+by a final use. So the sum that is sold never exceeds the allowance, whatever is lost, repeated or restarted.
+A card's cap of the day holds for what the seller knows of: holders that hear nothing of each other each allow
+it once.
 """
 
 from collections.abc import Mapping
