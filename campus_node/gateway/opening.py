@@ -81,7 +81,8 @@ class Opener:
         from campus_node.lines.can.time_sync import TimeSource  # noqa: PLC0415
 
         configuration = CanConfiguration(settings.interface, settings.channel, settings.bitrate)
-        line = CanHeadLine(settings.name, configuration.port(0), open_max=settings.uploads_open_max)
+        port = configuration.port(0)
+        line = CanHeadLine(settings.name, port, open_max=settings.uploads_open_max, bitrate=settings.bitrate)
         line.attach(Presence(line.tell))
         line.attach(TimeSource(self._unix_us))
         return line
