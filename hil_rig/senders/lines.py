@@ -30,12 +30,12 @@ class OpenLine(NamedTuple):
     """A line and how to wait for it.
 
     Args:
-        wait: for so many seconds at most, or until the line has something, or `stop` can be read.
+        wait: for so many seconds at most, or until the line has something; tells whether it is time to end.
         message_bytes: about how long a message with records may be.
     """
 
     line: SteppedLine
-    wait: Callable[[float], None]
+    wait: Callable[[float], bool]
     message_bytes: int
 
 
@@ -43,6 +43,31 @@ class Described(Protocol):
     """A line that select() can wait on."""
 
     def descriptor(self) -> int | None: ...
+
+
+class Waiting:
+    """Waits for a line, or for the order to end: the descriptor `stop` can be read then."""
+
+    def __init__(self, line: Described, stop: int) -> None:
+        self._line = line
+        self._stop = stop
+        self._poll = select.poll()
+        self._poll.register(stop, select.POLLIN)
+        self._watched = -1
+
+    def wait(self, seconds: float) -> bool:
+        """See `OpenLine.wait`."""
+        descriptor = self._line.descriptor()
+        if descriptor is None:
+            descriptor = -1
+        if descriptor != self._watched:  # it was opened, or opened again
+            if self._watched >= 0:
+                self._poll.unregister(self._watched)
+            if descriptor >= 0:
+                self._poll.register(descriptor, select.POLLIN)
+            self._watched = descriptor
+        found = self._poll.poll(max(seconds, 0.0) * 1000)
+        return any(readable == self._stop for readable, _ in found)
 
 
 def preload(kind: str) -> None:
@@ -63,7 +88,7 @@ def open_line(where: SegmentLine, who: SenderOrder, clock: Clock, stop: int) -> 
         case "serial":
             return _serial(where, who, stop)
         case "tcp":
-            return _tcp(where, who, clock)
+            return _tcp(where, who, clock, stop)
 
 
 def _can(where: SegmentLine, who: SenderOrder, stop: int) -> OpenLine:
@@ -74,21 +99,20 @@ def _can(where: SegmentLine, who: SenderOrder, stop: int) -> OpenLine:
     configuration = CanConfiguration("campus-broker", where.channel, where.rate, {"node": who.name})
     spread = int(who.psam_serial[-4:], 16) / 0xFFFF
     line = TerminalLine(who.name, configuration.port(who.address), who.address, spread=spread)
-    return OpenLine(line, lambda seconds: _wait(line, stop, seconds), MESSAGE_BYTES)
+    return OpenLine(line, Waiting(line, stop).wait, MESSAGE_BYTES)
 
 
 def _serial(where: SegmentLine, who: SenderOrder, stop: int) -> OpenLine:
-    from campus_node.lines.serial.serial_port import SerialPort  # noqa: PLC0415
-
+    from campus_node.lines.serial.serial_port import SerialDevice  # noqa: PLC0415
     from campus_node.lines.serial.terminal import SerialTerminalLine  # noqa: PLC0415
     from campus_node.terminal.upload import MESSAGE_BYTES  # noqa: PLC0415
 
-    port = SerialPort(str(Path(where.channel) / who.name), where.rate)
+    port = SerialDevice(str(Path(where.channel) / who.name), where.rate)
     line = SerialTerminalLine(who.name, port, who.address, bytes.fromhex(who.psam_serial))
-    return OpenLine(line, lambda seconds: _wait(line, stop, seconds), MESSAGE_BYTES)
+    return OpenLine(line, Waiting(line, stop).wait, MESSAGE_BYTES)
 
 
-def _tcp(where: SegmentLine, who: SenderOrder, clock: Clock) -> OpenLine:
+def _tcp(where: SegmentLine, who: SenderOrder, clock: Clock, stop: int) -> OpenLine:
     from campus_node.lines.tcp_line import TcpTerminalLine  # noqa: PLC0415
     from campus_node.lines.tcp_tls import client_context  # noqa: PLC0415
 
@@ -98,10 +122,9 @@ def _tcp(where: SegmentLine, who: SenderOrder, clock: Clock) -> OpenLine:
         who.name, (host, int(port)), where.server_name, context,
         random_bytes=os.urandom, now_s=clock.monotonic_s(),
     )  # fmt: skip
-    return OpenLine(line, lambda seconds: line.wait(min(seconds, BLIND_WAIT_S)), MESSAGE_BYTES_TCP)
 
+    def wait(seconds: float) -> bool:
+        line.wait(min(seconds, BLIND_WAIT_S))
+        return bool(select.select([stop], [], [], 0)[0])
 
-def _wait(line: Described, stop: int, seconds: float) -> None:
-    descriptor = line.descriptor()
-    readable = [stop] if descriptor is None or descriptor < 0 else [stop, descriptor]
-    select.select(readable, [], [], max(seconds, 0.0))
+    return OpenLine(line, wait, MESSAGE_BYTES_TCP)

@@ -2,12 +2,12 @@
 
 import os
 import random
-import select
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from campus_node.lines.counterpart import PsamSecret
+from campus_node.lines.line import Line, Peer, Received
 from campus_node.lines.reservations import FileReservation
 from campus_node.lines.sessions import TerminalNames, TerminalSession
 from campus_node.purse.psam import Psam
@@ -49,6 +49,36 @@ def psam_of(who: SenderOrder, pattern: PsamProfile) -> Psam:
     return Psam(VirtualReader(VirtualPsam(profile), who.name).channel())
 
 
+class Inbox:
+    """A line that tells whether something has come before anybody reads it. It implements `Line`."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._first: Received | None = None
+
+    @property
+    def name(self) -> str:
+        return self._line.name
+
+    def fetch(self) -> bool:
+        """Tell whether a message waits."""
+        if self._first is None:
+            self._first = self._line.receive(0)
+        return self._first is not None
+
+    def send(self, peer: Peer, message: bytes, *, urgent: bool = False) -> None:
+        self._line.send(peer, message, urgent=urgent)
+
+    def receive(self, timeout_s: float) -> Received | None:
+        if self._first is None:
+            return self._line.receive(timeout_s)
+        first, self._first = self._first, None
+        return first
+
+    def close(self) -> None:
+        self._line.close()
+
+
 class Sender:
     """One terminal in one process.
 
@@ -67,7 +97,6 @@ class Sender:
         self._order = order
         self._slot = slot
         self._clock = clock
-        self._stop = stop
         self._luck = random.Random(f"{order.seed} {who.name}")  # noqa: S311 - repeatable, not secret
         self._terminal_id = bytes.fromhex(who.terminal_id)
         self._journal = Journal.open(directory / f"{who.name}.journal", order.capacity)
@@ -87,8 +116,9 @@ class Sender:
             os.urandom,
         )
         self._open = open_line(order.line, who, clock, stop)
+        self._inbox = Inbox(self._open.line)
         self._uplink = Uplink(
-            self._open.line,
+            self._inbox,
             session,
             self._journal,
             clock=clock,
@@ -99,21 +129,29 @@ class Sender:
         )
 
     def run(self) -> None:
-        """Send until told to stop; what is not acknowledged then stays in the journal."""
-        while not self._told_to_stop():
+        """Send until told to stop; what is not acknowledged then stays in the journal.
+
+        On a bus every terminal hears what is said to the others: that must cost as little as it can, or fifty
+        processes are a load. So nothing but the line is stepped for it.
+        """
+        line, inbox, uplink, wait = self._open.line, self._inbox, self._uplink, self._open.wait
+        sale_s = uplink_s = self._clock.monotonic_s()
+        ending = False
+        while not ending:
             now_s = self._clock.monotonic_s()
-            due_s = self._sell(now_s)
-            for _ in range(2):  # what the uplink says goes out, and what came in meanwhile is heard
-                due_s = min(self._open.line.step(now_s), due_s)
-                due_s = min(self._uplink.step(now_s), due_s)
-            self._note()
-            self._open.wait(min(due_s - self._clock.monotonic_s(), WAIT_S_MAX))
-        self._open.line.close()
+            if now_s >= sale_s:
+                sale_s, uplink_s = self._sell(now_s), now_s
+            line_s = line.step(now_s)
+            if inbox.fetch() or now_s >= uplink_s:
+                uplink_s = uplink.step(now_s)
+                line_s = min(line.step(now_s), line_s)  # what it has to say goes out
+                self._note()
+                if inbox.fetch() or self._begin_again():
+                    uplink_s = now_s
+            ending = wait(min(line_s, uplink_s, sale_s, now_s + WAIT_S_MAX) - self._clock.monotonic_s())
+        line.close()
         self._journal.close()
         self._knowledge.close()
-
-    def _told_to_stop(self) -> bool:
-        return bool(select.select([self._stop], [], [], 0)[0])
 
     def _sell(self, now_s: float) -> float:
         """Write what is due, if there is room; return when the next record is."""
@@ -125,11 +163,16 @@ class Sender:
             assert journal.append(body) == seq
             self._next_sale_s += self._luck.uniform(0.5, 1.5) * order.interval_s
         if journal.last_seq >= order.records_each:
-            if self._again and journal.durable_through >= order.records_each:
-                journal.recollect(1, self._again)
-                self._again = 0
             return float("inf")
         return now_s + 1.0 if journal.full else self._next_sale_s
+
+    def _begin_again(self) -> bool:
+        """When all is acknowledged, let the first records be sent once more; tell whether this began."""
+        if not self._again or self._journal.durable_through < self._order.records_each:
+            return False
+        self._journal.recollect(1, self._again)
+        self._again = 0
+        return True
 
     def _keep(self, said: wire.FromGateway) -> None:
         if said.WhichOneof("body") == "records":
