@@ -2,7 +2,12 @@
 
 import typer
 
-from campus_node.cli import commands_card_issue, commands_card_money, commands_card_pin
+from campus_node.cli import (
+    commands_card_issue,
+    commands_card_money,
+    commands_card_pin,
+    commands_card_registry,
+)
 from campus_node.cli.arguments import shown_yuan
 from campus_node.cli.card_arguments import (
     PinFile,
@@ -62,6 +67,7 @@ def add_to(app: typer.Typer) -> None:
     commands_card_money.add_to(sub)
     commands_card_pin.add_to(sub)
     commands_card_issue.add_to(sub)
+    commands_card_registry.add_to(sub)
 
 
 def list_readers() -> Report:

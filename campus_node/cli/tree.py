@@ -20,8 +20,10 @@ from campus_node.cli import (
     commands_operator,
     commands_pki,
     commands_psam,
+    commands_record,
     commands_rig,
     commands_rig_cards,
+    commands_terminal,
 )
 from campus_node.cli.help_page import Group
 
@@ -32,9 +34,11 @@ ORDER: Final = (
     "ledger",
     "operator",
     "approval",
+    "terminal",
     "gateway",
     "line",
     "device",
+    "record",
     "alarm",
     "audit",
     "pki",
@@ -75,6 +79,8 @@ def command_tree() -> Any:
         commands_audit,
         commands_card,
         commands_psam,
+        commands_terminal,
+        commands_record,
         commands_keys,
         commands_database,
         commands_rig,

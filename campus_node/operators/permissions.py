@@ -16,10 +16,13 @@ class Permission(StrEnum):
     ALARM_ACKNOWLEDGE = "alarm.acknowledge"  # and close
     ALARM_READ = "alarm.read"
     AUDIT_READ = "audit.read"
+    CARD_WRITE = "card.write"  # register cards, and say what is the matter with them
     DEVICE_WRITE = "device.write"  # keys of devices that report; devices that were removed
     LEDGER_POST = "ledger.post"  # by hand, kinds of transfer that one person may make
     LEDGER_READ = "ledger.read"
     OPERATOR_WRITE = "operator.write"  # enrol, grant, revoke, disable
+    RECORD_COVER = "record.cover"  # say that a backup holds what came in
+    TERMINAL_WRITE = "terminal.write"  # register, isolate, retire and revoke terminals
     TRANSFER_APPROVE = "transfer.approve"
     TRANSFER_REQUEST = "transfer.request"  # kinds of transfer that need two people
 
@@ -42,8 +45,10 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.ACCOUNT_OPEN,
             _P.ALARM_ACKNOWLEDGE,
             _P.ALARM_READ,
+            _P.CARD_WRITE,
             _P.LEDGER_POST,
             _P.LEDGER_READ,
+            _P.TERMINAL_WRITE,
             _P.TRANSFER_REQUEST,
         }
     ),
@@ -53,7 +58,15 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
     Role.AUDITOR: frozenset({_P.ALARM_READ, _P.AUDIT_READ, _P.LEDGER_READ}),
     # Whoever hands out rights touches no money.
     Role.ADMINISTRATOR: frozenset(
-        {_P.ALARM_ACKNOWLEDGE, _P.ALARM_READ, _P.AUDIT_READ, _P.DEVICE_WRITE, _P.OPERATOR_WRITE}
+        {
+            _P.ALARM_ACKNOWLEDGE,
+            _P.ALARM_READ,
+            _P.AUDIT_READ,
+            _P.DEVICE_WRITE,
+            _P.OPERATOR_WRITE,
+            _P.RECORD_COVER,
+            _P.TERMINAL_WRITE,
+        }
     ),
 }
 
