@@ -7,11 +7,11 @@ demo:
 	@.venv/bin/campus demo $(ARGS)
 
 test:
-	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm
+	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm tshark
 	@scripts/test $(ARGS)
 
 soak:
-	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm
+	@scripts/services pcsc && scripts/bootstrap dev && scripts/services postgresql softhsm tshark
 	@CAMPUS_SOAK=1 scripts/test --timeout=7200 $(ARGS)
 
 fuzz:

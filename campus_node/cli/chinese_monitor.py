@@ -44,7 +44,6 @@ MONITOR: Final[dict[str, str]] = {
     "--interface needs --channel, and the other way round": "--interface 与 --channel 须同时给出",
     "--addresses {text}: write FIRST-LAST, from 1 to 254": "--addresses {text}: 请写 首-末, 范围 1 至 254",
     "--set {text}: write NAME=VALUE": "--set {text}: 请写 名称=值",
-    "what": "内容",
     "how often": "次数",
     "{messages} messages, {opened} of them opened, {sealed} left sealed; {troubles} troubles.": "共 {messages} 条报文, 解开 {opened} 条, {sealed} 条仍密封; {troubles} 处异常。",
     "{count} frames were written to {path}.": "已将 {count} 帧写入 {path}。",

@@ -89,7 +89,7 @@ def _done(done: Done) -> Seen:
     if done.result is Result.REFUSED:
         words = Sentence("transfer {transfer} is refused", transfer=done.transfer)
     fields: dict[str, object] = {"transfer": done.transfer, "result": done.result.name}
-    return _seen("DONE", words, done.result is Result.REFUSED, **fields, mark=done.manifest_mark.hex())
+    return _told("DONE", words, done.result is Result.REFUSED, **fields, mark=done.manifest_mark.hex())
 
 
 def _missing(missing: Missing) -> Seen:

@@ -1,5 +1,6 @@
 """Captures of a CAN bus in files: candump (.log), BLF (.blf), Vector ASCII (.asc)."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,11 @@ from federation.errors import Unreadable
 READ: Final = (".log", ".blf", ".asc")
 WRITTEN: Final = (".log", ".blf")
 _ERROR_FLAG: Final = 0x2000_0000
+_ID_MASK: Final = 0x1FFF_FFFF
+_LINE: Final = re.compile(
+    r"\((?P<at>\d+\.\d+)\) +(?P<channel>\S+) +(?P<id>[0-9A-Fa-f]{3}|[0-9A-Fa-f]{8})#"
+    r"(?P<content>R\d?|(?:#[0-9A-Fa-f])?(?:[0-9A-Fa-f]{2})*)(?: [RT])?\s*$"
+)
 
 
 class Writing(Protocol):
@@ -40,6 +46,9 @@ def read_capture(path: Path) -> Iterator[can.Message]:
     with path.open("rb"):
         pass  # an OSError of ours names the file
     try:
+        if path.suffix.lower() == ".log":
+            yield from _candump_frames(path)
+            return
         with can.LogReader(path) as reader:
             yield from reader
     except OSError:
@@ -62,6 +71,33 @@ def write_capture(path: Path) -> Writing:
     if path.suffix.lower() == ".blf":
         return _Blf(path)
     return _Candump(path)
+
+
+def _candump_frames(path: Path) -> Iterator[can.Message]:
+    """Read what `candump -L` writes. python-can's own reader takes most error frames for frames."""
+    with path.open(encoding="ascii", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            found = _LINE.match(line)
+            if found is None:
+                raise ValueError(f"line {number}")
+            number_of = int(found["id"], 16)
+            content = found["content"]
+            fd = content.startswith("#")
+            remote = content.startswith("R")
+            octets = b"" if remote else bytes.fromhex(content[2:] if fd else content)
+            yield can.Message(
+                timestamp=float(found["at"]),
+                channel=found["channel"],
+                arbitration_id=number_of & _ID_MASK,
+                is_extended_id=len(found["id"]) > 3,
+                is_error_frame=len(found["id"]) > 3 and bool(number_of & _ERROR_FLAG),
+                is_remote_frame=remote,
+                is_fd=fd,
+                dlc=int(content[1:] or "0") if remote else len(octets),
+                data=None if remote else octets,
+            )
 
 
 class _Candump:
