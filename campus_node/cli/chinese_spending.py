@@ -38,6 +38,7 @@ SPENDING: Final[dict[str, str]] = {
     "a visitor's card pays only a little now: the limit is reached": "异校卡目前仅限小额消费: 已达限额",
     "a card without a record of its spending pays only a little": "无消费累计记录的卡仅限小额消费",
     "offline: the amount is over the limit of one payment": "脱机: 超过单笔限额",
+    "offline: pay codes are not taken now": "脱机: 暂不受理付款码",
     "offline: this card's limit is reached": "脱机: 已达本卡限额",
     "offline: this terminal's limit is reached": "脱机: 已达本终端限额",
     "this card has had its payments of this meal": "本餐次消费次数已用完",

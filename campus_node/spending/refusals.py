@@ -29,6 +29,7 @@ class Refusal(Enum):
     OVER_OFFLINE_PAYMENT_BUDGET = "over_offline_payment_budget"
     OVER_OFFLINE_CARD_BUDGET = "over_offline_card_budget"
     OVER_OFFLINE_TERMINAL_BUDGET = "over_offline_terminal_budget"
+    OVER_CODE_BUDGET = "over_code_budget"
     MEAL_TAKEN = "meal_taken"
     PURSE_TOO_SMALL = "purse_too_small"
     OVER_LOAD_LIMIT = "over_load_limit"
@@ -63,6 +64,7 @@ SAID: Final[Mapping[Refusal, Sentence]] = {
     Refusal.OVER_OFFLINE_PAYMENT_BUDGET: Sentence("offline: the amount is over the limit of one payment"),
     Refusal.OVER_OFFLINE_CARD_BUDGET: Sentence("offline: this card's limit is reached"),
     Refusal.OVER_OFFLINE_TERMINAL_BUDGET: Sentence("offline: this terminal's limit is reached"),
+    Refusal.OVER_CODE_BUDGET: Sentence("offline: pay codes are not taken now"),
     Refusal.MEAL_TAKEN: Sentence("this card has had its payments of this meal"),
     Refusal.PURSE_TOO_SMALL: Sentence("there is not enough money on this card"),
     Refusal.OVER_LOAD_LIMIT: Sentence("the amount is over the limit of one load"),

@@ -198,6 +198,25 @@ def _questions(sale: Sale, card: Card, till: Till, values: Values) -> tuple[Ques
     return tuple(questions)
 
 
+def code_refused(
+    amount_fen: int, card_class: int, till: Till, sold_by_code_fen: int, values: Values
+) -> Refusal | None:
+    """Return why a pay code is not taken by a terminal that can ask nobody; None = a stand-in slice decides.
+
+    Args:
+        sold_by_code_fen: what this terminal took by pay codes since it was cut off.
+    """
+    if not till.moment.valid:
+        return Refusal.CLOCK_INVALID
+    if till.journal_full:
+        return Refusal.JOURNAL_FULL
+    if amount_fen <= 0:
+        return Refusal.AMOUNT_NOT_POSITIVE
+    if sold_by_code_fen + amount_fen > values.of(p.CODE_OUTAGE, Place(card_class=card_class)):
+        return Refusal.OVER_CODE_BUDGET
+    return None
+
+
 def is_repeat(asn: bytes, amount_fen: int, till: Till, values: Values) -> bool:
     """Tell whether the same card paid the same amount here a moment ago."""
     if till.last is None:

@@ -1,9 +1,12 @@
 """May this card pay? Each line: the amount in yuan and what is so, then what the till says."""
 
+from dataclasses import replace
+
 import pytest
 
 from campus_node.spending.refusals import ASKED, SAID, Question, Refusal
-from tests.spending.tills import play, said, values
+from campus_node.spending.sales import Till, code_refused
+from tests.spending.tills import LUNCH, play, said, values
 
 OURS = "own_issuer=4355434100000001"
 ACCEPTED = (OURS, "accepted_offline_issuers=4355434100000002")
@@ -170,6 +173,24 @@ def test_of_several_reasons_the_most_severe_is_said(first: int) -> None:
     settings = values(*ACCEPTED, "class_4_served=no", "meal_payments_max_count=1", "month_max_fen=500000")
     words = " ".join(word for word, _ in SEVERITY[first:])
     assert play(f"120.00 confirmed {words}", settings).refusal is SEVERITY[first][1]
+
+
+@pytest.mark.parametrize(
+    ("sold", "amount", "refusal"),
+    [
+        (0, 2_000, None),
+        (1_500, 500, None),
+        (1_500, 501, Refusal.OVER_CODE_BUDGET),
+        (0, 0, Refusal.AMOUNT_NOT_POSITIVE),
+    ],
+)
+def test_a_cut_off_till_takes_pay_codes_only_where_the_class_allows_it(
+    sold: int, amount: int, refusal: Refusal | None
+) -> None:
+    till = Till(LUNCH, cut_off=True)
+    assert code_refused(amount, 3, till, sold, values("class_3_code_outage_max_fen=2000")) is refusal
+    assert code_refused(1, 4, till, 0, values("class_3_code_outage_max_fen=2000")) is Refusal.OVER_CODE_BUDGET
+    assert code_refused(1, 3, Till(replace(LUNCH, valid=False)), 0, values()) is Refusal.CLOCK_INVALID
 
 
 def test_every_refusal_and_every_question_has_its_sentence() -> None:

@@ -41,6 +41,8 @@ def checkout(tmp_path: Path) -> Path:
         ("hil_rig/virtual/card.py", "import campus_node.purse.mac", "The card shares no code"),
         ("campus_node/purse/mac.py", "import time", "What the purse computes"),
         ("campus_node/lines/sessions.py", "import os", "Envelopes, sessions and links"),
+        ("federation/hotlist_form.py", "import campuscard.v1.terminal_pb2", "Hotlists know no clock"),
+        ("campus_node/spending/sales.py", "import time", "What may be sold"),
     ],
 )
 def test_an_import_against_a_contract_is_found(checkout: Path, module: str, line: str, contract: str) -> None:
