@@ -125,7 +125,7 @@ class DevicesSettings(_Section):
     """Health of gateways, lines and devices, and the gRPC port for devices of others."""
 
     listen: Listen = Field(
-        default="127.0.0.1:7444", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:7444"]
+        default="127.0.0.1:7445", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:7445"]
     )
     silent_after_s: Seconds = Field(
         default=60.0, ge=5, le=86_400, description="a gateway not heard for so long is silent", examples=[60]
