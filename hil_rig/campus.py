@@ -91,6 +91,15 @@ class RigCampus:
         """What the checker opens."""
         return self._database or str(self.directory / "data" / "ledger.sqlite")
 
+    @property
+    def database_url(self) -> str:
+        """What the node opens."""
+        return self._database or f"sqlite:///{self.directory / 'data' / 'ledger.sqlite'}"
+
+    def certify_terminal(self, name: str) -> Certificate:
+        """Issue one more terminal's certificate."""
+        return self._issue(Role.TERMINAL, name)
+
     def open_accounts(self) -> None:
         """Open the accounts of bank, merchants and people; doing it again changes nothing.
 

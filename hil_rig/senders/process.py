@@ -31,7 +31,7 @@ class SegmentProcess:
     ) -> None:
         self.order = order
         self.name = name
-        self.progress = Progress()
+        self.progress = Progress(senders=len(order.terminals))
         self._directory = Path(order.directory)
         self._directory.mkdir(parents=True, exist_ok=True)
         self._log_path = self._directory / "segment.log"
