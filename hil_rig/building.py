@@ -19,9 +19,11 @@ from campus_node.keys.sealed_file import SealedFile
 from campus_node.keys.sealing import Cost
 from campus_node.lines.counterpart import lend
 from campus_node.pki.campus_pki import make_root_directory
+from campus_node.pki.certificates import dns_names
 from campus_node.purse.algorithm import Algorithm
 from campus_node.registry.terminals import PsamKey, Terminal, register
 from federation.clock import SystemClock
+from federation.identity import Identity, Role
 from hil_rig.campus import MERCHANTS, RigCampus
 from hil_rig.gateway_process import GatewayProcess
 from hil_rig.senders.order import SegmentLine, SegmentOrder, SenderOrder
@@ -70,6 +72,8 @@ class Building:
             environment={"CAMPUS_KEYS__STORE": "keys", "CAMPUS_KEYS__PASSPHRASE_FILE": "keys.passphrase"},
         )  # fmt: skip
         self.node = self.campus.node
+        gateway = Identity("north", Role.GATEWAY, GATEWAY)
+        self._gateway_name = dns_names(gateway, self.campus.domain)[0]
         self._make_keys()
         self.segments = tuple(segments)
         self.terminals = {
@@ -96,7 +100,11 @@ class Building:
         """Return what the senders of a line are told to do."""
         terminals = tuple(self.terminals[segment.name])
         directory = str(self._directory / segment.name)
-        return SegmentOrder(directory, segment.line, terminals, records_each, interval_s, seed, again)
+        line = segment.line
+        if line.kind == "tcp":
+            authority = str(self.campus.directory / "pki" / "campus.pem")
+            line = replace(line, server_name=self._gateway_name, authority=authority)
+        return SegmentOrder(directory, line, terminals, records_each, interval_s, seed, again)
 
     def _make_keys(self) -> None:
         place = self.campus.directory

@@ -96,6 +96,11 @@ class RigCampus:
         """What the node opens."""
         return self._database or f"sqlite:///{self.directory / 'data' / 'ledger.sqlite'}"
 
+    @property
+    def domain(self) -> str:
+        """The DNS domain of its machines."""
+        return self._domain
+
     def certify_terminal(self, name: str) -> Certificate:
         """Issue one more terminal's certificate."""
         return self._issue(Role.TERMINAL, name)
