@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from federation.errors import Unreadable
@@ -33,6 +33,7 @@ def what_a_set_says(hotlist: Hotlist) -> dict[int, Reason]:
     return found
 
 
+@settings(deadline=None)
 @given(ranges(), CARDS)
 def test_every_card_that_is_listed_is_found_and_no_other(
     where: tuple[IssuedRange, ...], cards: dict[int, Reason]
@@ -43,6 +44,7 @@ def test_every_card_that_is_listed_is_found_and_no_other(
     assert len(hotlist) == len(cards)
 
 
+@settings(deadline=None)
 @given(ranges(), CARDS, ranges(), CARDS, st.sets(NUMBERS))
 def test_a_change_leads_to_the_same_list_as_writing_it_anew(
     where: tuple[IssuedRange, ...],
@@ -60,6 +62,7 @@ def test_a_change_leads_to_the_same_list_as_writing_it_anew(
     assert what_a_set_says(before) == cards, "the list before stays as it is"
 
 
+@settings(deadline=None)
 @given(ranges(), CARDS)
 def test_a_list_survives_its_form(where: tuple[IssuedRange, ...], cards: dict[int, Reason]) -> None:
     hotlist = Hotlist(ISSUER, 7, where, cards)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_node.purse.files import CappRecord
@@ -36,6 +36,7 @@ def test_the_record_fits_the_place_that_cards_have_for_it() -> None:
     assert record[3:].hex() == "01202609010004e2000111700300038401020000000000ff0400" + record[-2:].hex()
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Spent,
@@ -140,6 +141,7 @@ class Paid:
 
 @pytest.mark.parametrize("ends", [DEFAULT_ENDS, LATE_ENDS], ids=["midnight", "late"])
 @pytest.mark.parametrize("calendar", [MIDNIGHT, NIGHT_OWL], ids=["00:00", "03:00"])
+@settings(deadline=None)
 @given(st.lists(st.builds(Paid, st.integers(0, 60 * 24 * 70), st.integers(1, 5_000)), max_size=40))
 def test_after_any_payments_the_card_says_what_a_list_of_them_says(
     calendar: object, ends: tuple[int, ...], payments: list[Paid]

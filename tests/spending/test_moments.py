@@ -1,7 +1,7 @@
 """Meals and days at an instant."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_node.spending.moments import DAY_S, Meal, meal_under_way, moment_at
@@ -40,6 +40,7 @@ def test_a_meal_that_crosses_the_cut_off_stays_of_the_business_day_on_which_it_b
     assert before.meal == after.meal == Meal(1, 20260901)
 
 
+@settings(deadline=None)
 @given(st.integers(0, DAY_S - 1), st.sets(st.integers(0, DAY_S - 1), min_size=1, max_size=8), st.data())
 def test_each_second_belongs_to_the_meal_whose_end_comes_next(
     second: int, ends: set[int], data: st.DataObject

@@ -1,7 +1,7 @@
 """From texts to values: all of a version, or none of it; and the list that people read."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_node.cli.language import Language
@@ -112,6 +112,7 @@ def test_texts_become_values(parameter: p.Parameter[object], text: str, value: o
 PLACES = st.tuples(*[st.none() | st.integers(1, 2)] * 4).map(lambda numbers: Place(*numbers))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(PLACES, st.integers(0, 9)), PLACES)
 def test_the_value_for_the_earlier_scope_wins(given_values: dict[Place, int], asked: Place) -> None:
     def text(place: Place) -> str:

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from campus_node.spending.loads import load_refused
@@ -14,6 +14,7 @@ from campus_node.spending.tariffs import LineKind, bill, fixed_price_fen, menu_p
 from tests.spending.tills import values
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7), st.integers(0, 20_000), st.integers(1, 10_000))
 def test_half_a_fen_goes_up_and_less_goes_down(amount_fen: int, share: int, of: int) -> None:
     exact = Fraction(amount_fen * share, of)
@@ -46,6 +47,7 @@ def test_each_change_of_a_price_stands_on_its_own_line(
     assert ", ".join(f"{line.kind.value} {line.amount_fen}" for line in found.lines) == lines
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7), st.integers(0, 200), st.integers(0, 200))
 def test_the_lines_are_the_total_and_the_total_is_never_below_zero(price: int, rate: int, extra: int) -> None:
     found = bill(price, Place(), values(f"rate_percent={rate}", f"surcharge_percent={extra}"))
