@@ -19,7 +19,7 @@ from campuscard.v1 import gateway_pb2 as pb
 from federation.clock import Clock
 from federation.errors import Misconfigured, Tampered
 
-SHELF: Final = "spool/shelf.sqlite"
+SHELF: Final = "shelf.sqlite"  # beside the spool
 _KEY: Final = re.compile(r"[0-9A-Fa-f]{32}")
 
 
@@ -63,7 +63,7 @@ def leased(directory: Path, clock: Clock) -> SecretSource:
     settings, _ = load_settings(directory)
     private = read_key(directory / settings.pki.key)
     keys: dict[bytes, LeasedKey] = {}
-    for terminal in _roll(directory / SHELF).terminals:
+    for terminal in _roll(directory).terminals:
         try:
             serial, lease = open_lease(terminal.sealed_key, private)
         except Tampered:
@@ -81,14 +81,16 @@ def names_of(directory: Path) -> dict[str, str]:
         Misconfigured: this is no gateway's directory.
     """
     names: dict[str, str] = {}
-    for terminal in _roll(directory / SHELF).terminals:
+    for terminal in _roll(directory).terminals:
         names[terminal.terminal_id.hex().upper()] = terminal.name
         names[terminal.psam_serial.hex().upper()] = terminal.name
     return names
 
 
-def _roll(shelf: Path) -> pb.TerminalRoll:
+def _roll(directory: Path) -> pb.TerminalRoll:
     """Return the roll as the gateway keeps it; reads only."""
+    settings, _ = load_settings(directory)
+    shelf = (directory / settings.spool.path).with_name(SHELF)
     roll = pb.TerminalRoll()
     try:
         with closing(sqlite3.connect(f"{shelf.resolve().as_uri()}?mode=ro", uri=True)) as database:

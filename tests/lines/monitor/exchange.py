@@ -168,10 +168,12 @@ def can_line(directory: Path) -> Iterator[tuple[can.BusABC, HeadLine, TerminalLi
         clock = SystemClock()
         till.attach(heartbeats)
         head.attach(TimeSource(lambda _now_s: clock.unix_ms() * 1000))
-        with Drive(head, till):
-            yield bystander, head, till
-        head.close()
-        till.close()
+        try:
+            with Drive(head, till):
+                yield bystander, head, till
+        finally:
+            head.close()
+            till.close()
 
 
 def capture_of_a_conversation(directory: Path) -> list[can.Message]:
