@@ -50,10 +50,10 @@ def test_everything_anew_is_taken_from_any_lower_version() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_deltas_in_any_order_end_where_the_issuer_is(data: st.DataObject) -> None:
+def test_deltas_in_any_order_end_where_the_issuer_is(drawn: st.DataObject) -> None:
     steps = [from_nothing(ONE)] + [step(a, b) for a, b in pairwise(VERSIONS)]
     steps += [step(ONE, THREE), step(TWO, FOUR)]
-    program = data.draw(st.lists(st.sampled_from(steps), max_size=12)) + data.draw(st.permutations(steps))
+    program = drawn.draw(st.lists(st.sampled_from(steps), max_size=12)) + drawn.draw(st.permutations(steps))
     reception = Reception(ISSUER, KEYS)
     versions = [0]
     for delta in program:

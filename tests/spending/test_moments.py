@@ -43,10 +43,10 @@ def test_a_meal_that_crosses_the_cut_off_stays_of_the_business_day_on_which_it_b
 @settings(deadline=None)
 @given(st.integers(0, DAY_S - 1), st.sets(st.integers(0, DAY_S - 1), min_size=1, max_size=8), st.data())
 def test_each_second_belongs_to_the_meal_whose_end_comes_next(
-    second: int, ends: set[int], data: st.DataObject
+    second: int, ends: set[int], drawn: st.DataObject
 ) -> None:
     order = sorted(ends)
-    turn = data.draw(st.integers(0, len(order) - 1))
+    turn = drawn.draw(st.integers(0, len(order) - 1))
     order = order[turn:] + order[:turn]
     number, elapsed_s = meal_under_way(second, order)
     waited = next(later for later in range(DAY_S) if (second + later) % DAY_S in ends)
