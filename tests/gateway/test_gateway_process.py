@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from campuscard.v1 import gateway_pb2 as pb
-from hil_rig.gateway_process import GatewayProcess
 from hil_rig.senders.order import SegmentLine
 from hil_rig.senders.process import SegmentProcess
 from hil_rig.virtual.can_broker import CanBroker
 from tests.gateway.places import can_line, make_campus, make_gateway, roll_of
 from tests.gateway.plain_node import PlainNode
+from tests.gateway.running import WatchedGateway
 from tests.outage_lines.segments import segment, terminal
 
 pytestmark = pytest.mark.slow
@@ -57,7 +57,7 @@ def test_records_reach_the_node_once_through_a_node_away_and_a_gateway_killed(
     with PlainNode(campus) as node, CanBroker(socket_path, BITRATE):
         directory = make_gateway(campus, node.port, [can_line("can0", socket_path)])
         node.first.append(roll_of(directory, terminals))
-        with GatewayProcess(directory) as gateway, SegmentProcess(order, "can0") as senders:
+        with WatchedGateway(directory) as gateway, SegmentProcess(order, "can0") as senders:
             gateway.start()
             node.wait_until(lambda: len(node.all_records()) >= 10)
             node.stop()
