@@ -5,10 +5,10 @@
 from typing import Final
 
 SPENDING: Final[dict[str, str]] = {
-    "a hotlist of {given} bytes has no room in {most}": "黑名单有 {given} 字节, 存不进 {most} 字节",
-    "the hotlist cannot be read: {cause}": "黑名单无法读取: {cause}",
-    "the hotlist cannot be written: {cause}": "黑名单无法写入: {cause}",
-    "this is no store of a hotlist, or both its heads are damaged": "该文件不是黑名单存储, 或其两个页头均已损坏",
+    "{given} bytes have no room in a slot of {most}": "{given} 字节存不进 {most} 字节的存储槽",
+    "the file cannot be read: {cause}": "文件无法读取: {cause}",
+    "the file cannot be written: {cause}": "文件无法写入: {cause}",
+    "this file has no slots, or both their heads are damaged": "该文件没有存储槽, 或两个页头均已损坏",
     "a whole number from {least} to {most}": "{least} 至 {most} 的整数",
     "a percentage from 0 to {most} with two decimals at most": "0 至 {most} 的百分数, 至多两位小数",
     "yes or no": "yes 或 no",
