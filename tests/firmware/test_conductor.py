@@ -98,7 +98,7 @@ def test_the_canary_gets_it_first_then_the_others_then_it_is_done(campus: Campus
     campus.begin()
     assert campus.addressed() == {goal.terminal_id for goal in CANARIES}
     (order,) = campus.orders("canteen")
-    announced = notice.wire.Notice.FromString(order.notice[notice.HEAD_BYTES :]).manifest
+    announced = wire.Notice.FromString(order.notice[notice.HEAD_BYTES :]).manifest
     assert (announced.version, announced.from_version, list(announced.models)) == (7, 3, ["pos-2"])
     assert announced.terminal_ids == b"".join(goal.terminal_id for goal in CANARIES)
     campus.say(CANARIES, STORED)

@@ -1,10 +1,10 @@
-"""The notice desk: what is signed is newer than ever, and everybody gets what he lacks (A15; rules 29, 32)."""
+"""The notice desk: what is signed is newer than ever, and everybody gets what he lacks (A15, rule 32)."""
 
 import random
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from sqlalchemy import Engine, delete, update
 
 from campus_node.database.connect import writing
@@ -42,8 +42,8 @@ def report(version: int = 0, parameters: int = 0) -> wire.TerminalReport:
     return said
 
 
-def keys(desk: NoticeDesk) -> dict[bytes, notice.Ed25519PublicKey]:
-    key = notice.Ed25519PublicKey.from_public_bytes(desk.public_key)
+def keys(desk: NoticeDesk) -> dict[bytes, Ed25519PublicKey]:
+    key = Ed25519PublicKey.from_public_bytes(desk.public_key)
     return {notice.key_id(key): key}
 
 

@@ -27,7 +27,7 @@ SILENT_ROUNDS_MAX: Final = 5  # so many polls without any answer: this terminal 
 BURST_S: Final = 0.01
 OUTSTANDING_MAX: Final = 16  # frames that the controller has not taken yet
 STUCK_S: Final = 2.0
-ASKED_FIRST_BYTES: Final = 128 * 1024  # from here on it asks first what is there from an earlier attempt
+ASKED_FIRST_BYTES: Final = 18 * 1024  # from here on it asks first what is there from an earlier attempt
 NEVER_S: Final = float("inf")
 
 
