@@ -53,6 +53,16 @@ class Segment:
     device: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the senders of a line do; see `SegmentOrder`."""
+
+    records_each: int
+    interval_s: float
+    again: int = 0
+    torn: int = 0
+
+
 class Building:
     """One node, one gateway and terminals on lines. Nothing runs yet when it is made but the node.
 
@@ -94,17 +104,22 @@ class Building:
         self.gateway.__exit__(None, None, None)
         self.node.__exit__(None, None, None)
 
-    def order(
-        self, segment: Segment, *, records_each: int, interval_s: float, seed: int, again: int = 0
-    ) -> SegmentOrder:
+    def order(self, segment: Segment, work: Work, seed: int) -> SegmentOrder:
         """Return what the senders of a line are told to do."""
-        terminals = tuple(self.terminals[segment.name])
-        directory = str(self._directory / segment.name)
         line = segment.line
         if line.kind == "tcp":
             authority = str(self.campus.directory / "pki" / "campus.pem")
             line = replace(line, server_name=self._gateway_name, authority=authority)
-        return SegmentOrder(directory, line, terminals, records_each, interval_s, seed, again)
+        return SegmentOrder(
+            str(self._directory / segment.name),
+            line,
+            tuple(self.terminals[segment.name]),
+            work.records_each,
+            work.interval_s,
+            seed,
+            work.again,
+            work.torn,
+        )
 
     def _make_keys(self) -> None:
         place = self.campus.directory

@@ -145,6 +145,7 @@ def check_rows(senders: list[Sender], rows: dict[Key, Row], findings: Findings) 
         written = sender is not None and key[1] in sender.appended
         findings.expect("written_by_nobody", written, f"{key}")
         places[row.body].append(key)
+    places.pop("", None)  # torn writes have no content
     for keys in places.values():
         findings.expect("double", len(keys) == 1, f"{keys}")
 
@@ -164,7 +165,7 @@ def check(node: str, paths: list[Path]) -> dict[str, Any]:
         "lost": findings.counts["lost"],
         "double": findings.counts["double"],
         "repeated": sum(_repeated(sender) for sender in senders),
-        "verdicts": sum(len(sender.verdicts) for sender in senders),
+        "answered_again": sum(_answered_again(sender) for sender in senders),
         "outcomes": dict(Counter(row.outcome for row in rows.values())),
         "findings": dict(findings.counts),
         "samples": dict(findings.samples),
@@ -176,6 +177,12 @@ def _repeated(sender: Sender) -> int:
     times: Counter[int] = Counter()
     for first, last in sender.sent:
         times.update(range(first, last + 1))
+    return sum(count > 1 for count in times.values())
+
+
+def _answered_again(sender: Sender) -> int:
+    """Return of how many records the outcome was told more than once."""
+    times = Counter(seq for seq, _ in sender.verdicts)
     return sum(count > 1 for count in times.values())
 
 

@@ -63,6 +63,7 @@ class SegmentOrder:
         records_each: how many records a terminal writes.
         interval_s: how long between two of them, on average.
         seed: of contents and intervals.
+        torn: how many of the terminals begin with a record whose write was torn: a number without a content.
         again: how many of its first records a terminal sends once more when all are acknowledged.
         capacity: records that a journal holds.
     """
@@ -74,6 +75,7 @@ class SegmentOrder:
     interval_s: float
     seed: int
     again: int = 0
+    torn: int = 0
     capacity: int = 1024
 
     def write(self, path: Path) -> None:

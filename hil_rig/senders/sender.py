@@ -12,6 +12,7 @@ from campus_node.lines.reservations import FileReservation
 from campus_node.lines.sessions import TerminalNames, TerminalSession
 from campus_node.purse.psam import Psam
 from campus_node.terminal.journal import Journal
+from campus_node.terminal.journal_format import offset_of
 from campus_node.terminal.uplink import Uplink
 from campuscard.v1 import terminal_pb2 as wire
 from federation.clock import Clock
@@ -27,6 +28,7 @@ from hil_rig.virtual.psam import VirtualPsam
 
 ISSUER: Final = bytes.fromhex("4355434100000001")
 WAIT_S_MAX: Final = 60.0
+TORN_BYTES: Final = 100
 
 
 def psam_of(who: SenderOrder, pattern: PsamProfile) -> Psam:
@@ -47,6 +49,14 @@ def psam_of(who: SenderOrder, pattern: PsamProfile) -> Psam:
         applications=(SamApplication(ISSUER, (key,)),),
     )
     return Psam(VirtualReader(VirtualPsam(profile), who.name).channel())
+
+
+def tear_first(path: Path, capacity: int) -> None:
+    """Make a journal whose first record is half a write, as after a power cut."""
+    Journal.open(path, capacity).close()
+    with path.open("r+b") as file:
+        file.seek(offset_of(0))
+        file.write(bytes((1,)) * TORN_BYTES)
 
 
 class Inbox:
@@ -99,9 +109,15 @@ class Sender:
         self._clock = clock
         self._luck = random.Random(f"{order.seed} {who.name}")  # noqa: S311 - repeatable, not secret
         self._terminal_id = bytes.fromhex(who.terminal_id)
-        self._journal = Journal.open(directory / f"{who.name}.journal", order.capacity)
+        path = directory / f"{who.name}.journal"
+        torn = who in order.terminals[: order.torn] and not path.exists()
+        if torn:
+            tear_first(path, order.capacity)
+        self._journal = Journal.open(path, order.capacity)
         self._knowledge = Knowledge(directory / f"{who.name}.jsonl")
         self._knowledge.begin(self._journal.journal_id, self._terminal_id)
+        if torn:
+            self._knowledge.appended(1, b"")
         self._sent: tuple[int, int, int] = (0, 0, 0)
         self._again = order.again
         self._next_sale_s = clock.monotonic_s() + self._luck.uniform(0, order.interval_s)

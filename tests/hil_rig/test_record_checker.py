@@ -58,6 +58,7 @@ def test_what_agrees_holds(place: Path) -> None:
     said = check(place)
     assert said["holds"], said
     assert (said["appended"], said["acknowledged"], said["rows"], said["repeated"]) == (5, 5, 5, 2)
+    assert said["answered_again"] == 1
 
 
 @pytest.mark.parametrize(
