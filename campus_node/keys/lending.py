@@ -30,7 +30,7 @@ POINT_BYTES: Final = 65
 LEASE_BYTES: Final = 1 + POINT_BYTES + 43 + 16
 _CONTENT: Final = struct.Struct(">10s6sBBBQ16s")
 _NONCE: Final = bytes(12)
-_INFO: Final = b"campuscard lease 1"
+_PURPOSE: Final = b"campuscard lease 1"
 _ALGORITHM_BYTES: Final = {Algorithm.TDES: 0x00, Algorithm.SM4: 0x04}
 
 
@@ -98,7 +98,7 @@ def _receiver(certificate_pem: bytes) -> ec.EllipticCurvePublicKey:
 def _cipher(agreed: bytes, head: bytes, receiver: ec.EllipticCurvePublicKey) -> AESGCM:
     digest = hashes.Hash(hashes.SHA256())
     digest.update(head[1:] + _point(receiver))
-    return AESGCM(HKDF(hashes.SHA256(), 32, digest.finalize(), _INFO).derive(agreed))
+    return AESGCM(HKDF(hashes.SHA256(), 32, digest.finalize(), _PURPOSE).derive(agreed))
 
 
 def _point(public: ec.EllipticCurvePublicKey) -> bytes:
