@@ -12,7 +12,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from tests.soak import SOAKING
 
 SEED_VARIABLE = "CAMPUS_SEED"
-SERIAL_FOLDERS = ("tests/kill/", "tests/outage_lines/")  # many processes: never beside one another
+SERIAL_FOLDERS = ("tests/kill/", "tests/outage_lines/", "tests/strangers/")  # never beside one another
 PCSC = "pcsc"  # in the name of every test with a PC/SC reader: a machine has one set of them
 
 
