@@ -60,7 +60,7 @@ class LineTime:
             addresses=addresses if expected is None else expected,
             discover=discover,
         )
-        self._join(HEAD_NODE, 0, self.head)
+        self.join(HEAD_NODE, 0, self.head)
         self.tills = {address: self.add(address, baud=baud) for address in addresses}
 
     @property
@@ -80,7 +80,7 @@ class LineTime:
         line = SerialTerminalLine(
             name, self.port(name, baud), address, serial_number(serial or address), rates=rates
         )
-        self._join(name, address, line)
+        self.join(name, address, line)
         return line
 
     def run(self, for_s: float, until: Callable[[], bool] | None = None) -> bool:
@@ -125,7 +125,8 @@ class LineTime:
             if self._due_of.get(name) == due_s:
                 self._concerned.add(name)
 
-    def _join(self, name: str, address: int, line: SerialLine) -> None:
+    def join(self, name: str, address: int, line: SerialLine) -> None:
+        """Let an end be called from now on."""
         self.lines[name] = line
         self._address_of[name] = address
         self._of_address.setdefault(address, []).append(name)
@@ -135,7 +136,7 @@ class LineTime:
     def _step_all(self) -> None:
         names, self._concerned = self._concerned, set()
         self._stepped = names
-        for name in sorted(names):
+        for name in sorted(names & self.lines.keys()):
             due_s = max(self.lines[name].step(self.now_s), self.now_s + 1e-6)
             if self._due_of.get(name) != due_s and due_s != float("inf"):
                 self._due_of[name] = due_s

@@ -169,6 +169,7 @@ class SerialModel:
         self.now_ns = 0
         self.busy_ns = 0  # sum of all bursts; more than the time that passed where they collided
         self.ports: dict[str, SerialPort] = {}
+        self._shorted = False
         self._bursts: list[Burst] = []  # that some receiver may still have to look at
 
     def attach(
@@ -209,6 +210,16 @@ class SerialModel:
         """Let time pass until everything that was written has arrived."""
         while (next_ns := self.next_ns) is not None:
             self.advance_to(next_ns)
+
+    def short(self) -> None:
+        """Join the two wires: nobody hears anything, whoever speaks."""
+        self._shorted = True
+
+    def repair(self) -> None:
+        """Part them again; what was sent meanwhile is lost."""
+        self._shorted = False
+        for port in self.ports.values():
+            port.heard_ns = max(port.heard_ns, self.now_ns)
 
     # Asked by the ports.
 
@@ -263,6 +274,8 @@ class SerialModel:
     def _hear(self, port: SerialPort) -> None:
         """Give a port every byte that its UART has complete by now."""
         until_ns = self.now_ns - port.hand_over_ns
+        if self._shorted:
+            port.heard_ns = max(port.heard_ns, until_ns)
         while port.heard_ns < until_ns:
             heard_ns = port.heard_ns
             others = [

@@ -14,13 +14,15 @@ from campus_node.lines.serial.line import SerialLine
 from campus_node.lines.serial.port import SerialPortDriver
 from campus_node.lines.serial.prober import BROKEN_MAX, Found, Probe, Prober
 from campus_node.lines.serial.schedule import Contact, Schedule, Standing
+from campus_node.lines.serial.search import rate_payload
 from campus_node.lines.serial.spread_sender import SpreadSender
 from campus_node.lines.serial.timing import RATES
 from campus_node.lines.serial.watch import WireWatch
 from campus_node.wording import Sentence
 from federation.errors import Overloaded
 
-REPEATS: Final = 3
+REPEATS: Final = 3  # after silence
+REPEATS_MAX: Final = 10  # after anything, for example answers that noise hit
 RETRY_S: Final = 0.01  # others have the line before a repeat
 BUSY_S: Final = 0.1
 NOTICES_MAX: Final = 64
@@ -89,7 +91,7 @@ class SerialHeadLine(SerialLine):
         self._base_baud = port.baud
         self._exchange: Exchange | None = None
         self._free_s = 0.0
-        self._notices: deque[tuple[float, SerialFrame]] = deque()
+        self._notices: deque[tuple[float, bool, SerialFrame]] = deque()
         self._notice_sequence = 0
         self._spread: SpreadSender | None = None
         self._last_sent: SerialFrame | None = None
@@ -201,17 +203,19 @@ class SerialHeadLine(SerialLine):
     def _due_s(self, now_s: float) -> float:
         due_s = min(self._schedule.due_s(now_s), self._prober.due_s(now_s))
         if self._notices:
-            due_s = min(due_s, *(at_s for at_s, _ in self._notices))
+            due_s = min(due_s, *(at_s for at_s, _, _ in self._notices))
         if self._parser.pending:
             due_s = min(due_s, self._heard_s + self._timing.gap_s)
         return min(due_s, self._spread.due_s) if self._spread else due_s
 
     def _begin(self, now_s: float) -> None:
         """Use the free wire for what matters most; nothing if nobody wants it."""
-        for at_s, notice in self._notices:
+        for at_s, again, notice in self._notices:
             if at_s <= now_s:
-                self._notices.remove((at_s, notice))
+                self._notices.remove((at_s, again, notice))
                 self._to_all(notice, now_s)
+                if not again:
+                    self._notices.append((self._free_s + NOTICE_AGAIN_S, True, notice))
                 return
         if (contact := self._schedule.urgent(now_s) or self._schedule.push(now_s)) is not None:
             self._visit(contact, now_s)
@@ -240,6 +244,8 @@ class SerialHeadLine(SerialLine):
         if (contact := self._schedule.contacts.get(probe.address)) is not None:
             contact.visited_s = now_s
         payload = probe.pattern.encode() if probe.pattern else b""
+        if probe.baud:
+            payload = rate_payload(self._base_baud)
         self._ask(SerialFrame(probe.address, HEAD, Kind.DISCOVER, payload=payload), now_s, probe)
 
     def _go_on(self, spread: SpreadSender, now_s: float) -> bool:
@@ -274,8 +280,10 @@ class SerialHeadLine(SerialLine):
             raise Overloaded(retry_after_ms=100)
         frame = SerialFrame(ALL, HEAD, Kind.NOTICE, self._notice_sequence, payload=message)
         self._notice_sequence ^= 1
-        self._notices.append((self._now_s, frame))
-        self._notices.append((self._now_s + NOTICE_AGAIN_S, frame))
+        if urgent:
+            self._notices.appendleft((self._now_s, False, frame))
+        else:
+            self._notices.append((self._now_s, False, frame))
 
     # What is heard.
 
@@ -355,14 +363,15 @@ class SerialHeadLine(SerialLine):
             return
         contact = self._schedule.of(exchange.address)
         contact.failures += 1
+        contact.silences += not exchange.heard
         contact.broken = contact.broken + 1 if exchange.broken else 0
-        contact.retry_s = now_s + RETRY_S * contact.failures
+        contact.retry_s = now_s + RETRY_S * min(contact.failures, REPEATS)
         if contact.failures == 1:
             contact.failing_since_s = exchange.began_s
         self._tell_all(self.watch.failed(exchange.address, exchange.broken, now_s))
         if contact.broken >= BROKEN_MAX:
             self._prober.suspect_two(contact.address, now_s)
-        if contact.failures > REPEATS:
+        if contact.silences > REPEATS or contact.failures > REPEATS_MAX:
             contact.standing = Standing.SILENT
             contact.outgoing.give_up()
             events = self.watch.missing(contact.address, contact.failing_since_s, now_s)

@@ -182,11 +182,12 @@ class Prober:
                 return []
             contact.standing = Standing.SILENT
             contact.outgoing.give_up()
+        events = self._watch.failed(contact.address, broken, now_s)
         if contact.missed:
-            return []
-        events = self._watch.missing(contact.address, contact.failing_since_s, now_s)
-        contact.missed = bool(events)
-        return events
+            return events
+        told = self._watch.missing(contact.address, contact.failing_since_s, now_s)
+        contact.missed = bool(told)
+        return events + told
 
     def _at_other_rate(self, probe: Probe, serial: bytes | None, now_s: float) -> list[Event]:
         contact = self._schedule.of(probe.address)

@@ -37,6 +37,10 @@ class RateSearch:
         self._good, self._since_s, self._noises = baud, now_s, 0
         self._untried = []
 
+    def may_be(self, baud: int) -> bool:
+        """Tell whether this rate may be changed to, because the head says so."""
+        return baud in self._rates
+
     def noise(self) -> None:
         """Learn that bytes came that made no sense."""
         self._noises += 1

@@ -41,6 +41,7 @@ class Contact:
     visited_s: float = 0.0
     retry_s: float = 0.0
     failures: int = 0  # in a row
+    silences: int = 0  # among them
     failing_since_s: float = 0.0
     broken: int = 0  # answers in a row that nobody understood
     missed: bool = False  # its silence was told
@@ -71,7 +72,7 @@ class Contact:
 
     def well(self) -> None:
         """It answered, and was understood."""
-        self.failures = self.broken = 0
+        self.failures = self.silences = self.broken = 0
         self.retry_s = 0.0
 
     def _decayed(self, now_s: float) -> float:

@@ -38,6 +38,18 @@ def matches(payload: bytes, digest: bytes) -> bool:
     return int.from_bytes(payload[1:]) >> rest == int.from_bytes(digest[:count]) >> rest
 
 
+def rate_payload(baud: int) -> bytes:
+    """Return the payload of a DISCOVER that goes out at another rate: 00 ‖ the rate of the line, 3 bytes."""
+    return b"\0" + baud.to_bytes(3)
+
+
+def rate_told(payload: bytes) -> int | None:
+    """Return the rate of the line that a DISCOVER tells, None if it tells none."""
+    if len(payload) != 4 or payload[0]:
+        return None
+    return int.from_bytes(payload[1:]) or None
+
+
 class Singling:
     """Tells those apart who share an address."""
 

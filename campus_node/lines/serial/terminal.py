@@ -1,6 +1,7 @@
 """A terminal's end of a polled line: speaks when it is asked, finds the rate by itself (B4.1, B4.2)."""
 
 import hashlib
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,12 +14,14 @@ from campus_node.lines.serial.frames import Kind, SerialFrame
 from campus_node.lines.serial.line import NEVER_S, RECEIVED_MAX, SerialLine
 from campus_node.lines.serial.port import SerialPortDriver
 from campus_node.lines.serial.rate_search import RateSearch
-from campus_node.lines.serial.search import matches
+from campus_node.lines.serial.search import matches, rate_told
 from campus_node.lines.serial.spread_receiver import SpreadReceiver
 from campus_node.wording import Sentence
 
 SERIAL_BYTES: Final = 10
 CONFLICT_EVERY_S: Final = 1.0
+NOTICES_REMEMBERED: Final = 32
+NOTICE_AGAIN_S: Final = 1.0  # each comes twice, with its sequence, and is taken once
 ALONE_S: Final = 30.0  # so long without being asked, and what waits is given up
 ROOM: Final = RECEIVED_MAX - 64
 
@@ -48,8 +51,9 @@ class SerialTerminalLine(SerialLine):
         self._answer: SerialFrame | None = None
         self._answer_s = NEVER_S
         self._last_sent: SerialFrame | None = None
-        self._last_notice: SerialFrame | None = None
+        self._notices: deque[tuple[float, SerialFrame]] = deque(maxlen=NOTICES_REMEMBERED)
         self._receiver: SpreadReceiver | None = None
+        self._told_baud: int | None = None
         self._asked_s: float | None = None
         self._conflict_s = -CONFLICT_EVERY_S
 
@@ -81,13 +85,17 @@ class SerialTerminalLine(SerialLine):
                     self._outgoing.sent()
                 self._last_sent = answer
                 self._write(answer, now_s)
+        if self._told_baud is not None and self._answer is None and now_s >= self._sending_until_s:
+            self._set_baud(self._told_baud)
+            self._told_baud = None
         if (rate := self._rates.next_rate(self.baud, now_s)) is not None:
             self._answer = None
             self._set_baud(rate)
         if self._outgoing.waits and now_s >= self._asked_s + ALONE_S:
             self._outgoing.give_up()  # whoever needs an answer repeats
             self._asked_s = now_s
-        due_s = min(self._rates.due_s, self._asked_s + ALONE_S if self._outgoing.waits else NEVER_S)
+        due_s = self._sending_until_s if self._told_baud is not None else NEVER_S
+        due_s = min(due_s, self._rates.due_s, self._asked_s + ALONE_S if self._outgoing.waits else NEVER_S)
         if self._parser.pending:
             due_s = min(due_s, self._heard_s + self._timing.gap_s)
         return min(due_s, self._answer_s) if self._answer is not None else due_s
@@ -107,23 +115,35 @@ class SerialTerminalLine(SerialLine):
             self._tell_conflict(now_s)
         elif frame.source != HEAD:
             return
+        elif frame.kind is Kind.DISCOVER and (baud := rate_told(frame.payload)) is not None:
+            self._learn_rate(frame, baud, now_s)
         elif frame.to == ALL:
-            self._take_for_all(frame)
+            self._take_for_all(frame, now_s)
         elif frame.to == self.own:
             self._asked_s = now_s
-            self._last_sent = None
-            self._answer = self._reply(frame)
-            self._answer_s = now_s + self._timing.turn_s
+            self._plan(self._reply(frame), now_s)
+
+    def _plan(self, answer: SerialFrame | None, now_s: float) -> None:
+        self._last_sent = None
+        self._answer = answer
+        self._answer_s = now_s + self._timing.turn_s
+
+    def _learn_rate(self, frame: SerialFrame, baud: int, now_s: float) -> None:
+        """The head looks for somebody at another rate than the line's: answer, and change if it may be."""
+        if frame.to == self.own:
+            self._plan(self._frame(Kind.DISCOVER, payload=self._serial), now_s)
+        if baud != self.baud and self._rates.may_be(baud):
+            self._told_baud = baud
 
     def _tell_conflict(self, now_s: float) -> None:
         if now_s - self._conflict_s >= CONFLICT_EVERY_S:
             self._conflict_s = now_s
             self.tell(Event(now_s, What.ADDRESS_CONFLICT, self.own, hint=True))
 
-    def _take_for_all(self, frame: SerialFrame) -> None:
+    def _take_for_all(self, frame: SerialFrame, now_s: float) -> None:
         if frame.kind is Kind.NOTICE and frame.payload:
-            if frame != self._last_notice:  # it comes twice
-                self._last_notice = frame
+            if not any(frame == one and now_s - at_s < NOTICE_AGAIN_S for at_s, one in self._notices):
+                self._notices.append((now_s, frame))
                 self._deliver(Received(HEAD, frame.payload))
         elif frame.kind is Kind.BLOCK and self._receiver is not None:
             self._receiver.take(frame.payload)

@@ -16,11 +16,13 @@ UNASKED_MAX: Final = 5  # frames of one terminal that was not asked, in a window
 NOISES_MAX: Final = 2  # arrivals of bytes that nobody was asked for, in a window
 QUIET_AFTER_S: Final = 5.0
 RELEASED_AFTER_S: Final = 10.0
-FAILURES_MIN: Final = 6  # of all in a row, before the wire is suspected
+FAILURES_MIN: Final = 6  # of all in a row, and for so long, before the wire is suspected
+FAILING_S: Final = 0.5
 BROKEN_MAX: Final = 1  # answers in a window that nobody understood; after more of them the head listens
 PAUSE_S: Final = 0.03
 PAUSE_EVERY_S: Final = 0.3
 SUSPECTED_BEFORE_S: Final = 2.0
+SUSPECTED_AFTER_S: Final = 4.0  # whom noise hit by chance answers again by then
 
 
 class WireWatch:
@@ -30,6 +32,7 @@ class WireWatch:
         self.held = False
         self._alive: set[int] = set()
         self._failed: dict[int, int] = {}  # since anybody answered
+        self._failing_since_s = 0.0
         self._ok_s = float("-inf")
         self._returning: set[int] = set()
         self._unasked: dict[int, deque[float]] = {}
@@ -49,20 +52,23 @@ class WireWatch:
         self._went.pop(address, None)
         self._returning.discard(address)
         if not self.held:
-            return []
+            return self._name_holder(now_s)
         self.held = False
         self._returning = self._alive - {address}
         return [Event(now_s, What.CLEAR, ALL)]
 
     def failed(self, address: int, broken: bool, now_s: float) -> list[Event]:
-        """Learn that somebody who was in contact did not answer, or was not understood."""
+        """Learn that somebody did not answer, or was not understood."""
         if broken:
             _note(self._broken, now_s)
         if address not in self._alive:
             return []
+        if not self._failed:
+            self._failing_since_s = now_s
         self._failed[address] = self._failed.get(address, 0) + 1
         everybody = len(self._alive) > 1 and self._alive <= self._failed.keys()
-        if self.held or not everybody or sum(self._failed.values()) < FAILURES_MIN:
+        lasts = now_s - self._failing_since_s >= FAILING_S and sum(self._failed.values()) >= FAILURES_MIN
+        if self.held or not everybody or not lasts:
             return []
         self.held = True
         return [Event(now_s, What.HELD, ALL, len(self._alive))]
@@ -75,10 +81,13 @@ class WireWatch:
             return []
         self._alive.discard(address)
         self._went[address] = now_s
-        events = [Event(now_s, What.PEER_SILENT, address)]
-        if self._returning == {address}:
-            events.append(Event(now_s, What.HELD, address, hint=True))
-        return events
+        return [Event(now_s, What.PEER_SILENT, address), *self._name_holder(now_s)]
+
+    def _name_holder(self, now_s: float) -> list[Event]:
+        """Suspect the only one that did not come back when the wire was let go."""
+        if len(self._returning) != 1 or not self._returning <= self._went.keys():
+            return []
+        return [Event(now_s, What.HELD, self._returning.pop(), hint=True)]
 
     def unasked(self, source: int, now_s: float) -> list[Event]:
         """Learn of a frame of a terminal that was not asked."""
@@ -109,7 +118,8 @@ class WireWatch:
             elif not self._named:
                 since_s = self._noisy_since_s - SUSPECTED_BEFORE_S
                 suspects = [address for address, at_s in self._went.items() if at_s >= since_s]
-                if len(suspects) == 1 and self._alive:
+                lasts = all(now_s - self._went[address] >= SUSPECTED_AFTER_S for address in suspects)
+                if len(suspects) == 1 and lasts and self._alive:
                     self._named = True
                     events.append(Event(now_s, What.BABBLING, suspects[0], hint=True))
         for address, at_s in list(self._loud_s.items()):

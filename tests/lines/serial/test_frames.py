@@ -141,8 +141,8 @@ def test_pieces_cover_an_image_exactly_once(size: int, block: int, offset: int) 
             assert number in list(cut.numbers_of(at // block))
             covered += length
     assert covered == size
-    if (number := cut.number(offset)) is not None and offset < size:
-        assert cut.place(number)[0] == offset
+    if (begins := cut.number(offset)) is not None and offset < size:
+        assert cut.place(begins)[0] == offset
 
 
 @given(numbers=st.sets(st.integers(0, 8000), min_size=1), first=st.integers(0, 0x7000))
