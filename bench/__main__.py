@@ -23,6 +23,7 @@ BENCHES: Final = {
     "ledger": "bench.ledger:LedgerBench",
     "grpc": "bench.grpc:GrpcBench",
     "purse": "bench.purse:PurseBench",
+    "lines": "bench.lines:LinesBench",
 }
 
 

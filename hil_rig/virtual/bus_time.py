@@ -73,6 +73,10 @@ class BusTime:
             if name in self._addresses:
                 yield self._addresses[name], self.tills[self._addresses[name]]
 
+    def stepped_addresses(self) -> list[int]:
+        """Return the terminals whose loops were called last."""
+        return [self._addresses[name] for name in self.stepped if name in self._addresses]
+
     def run(self, for_s: float, until: Callable[[], bool] | None = None) -> bool:
         """Let bus time pass; return whether `until` came true, and stop then."""
         end_ns = self.model.now_ns + round(for_s * SECOND_NS)
