@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from campus_node.lines.crc16 import crc16
 from campus_node.lines.serial.frames import PAYLOAD_BYTES_MAX, START, FrameParser, Kind, SerialFrame
-from campus_node.lines.serial.search import Pattern, matches
+from campus_node.lines.serial.search import Pattern, matches, rate_payload, rate_told
 from campus_node.lines.serial.spread import (
+    NOTICE_OFFSET,
+    NOTICE_PIECE_BYTES,
     Announcement,
     Cut,
     Standing,
@@ -23,6 +25,7 @@ from campus_node.lines.serial.spread import (
 )
 from tests.lines.golden import golden
 
+MARK = bytes.fromhex("A1B2C3D4")
 MESSAGE = bytes.fromhex("0100000001000000016AB762F01FF88D56A67F")
 GOLDEN = {
     "POLL of terminal 17": SerialFrame(17, 0, Kind.POLL),
@@ -41,6 +44,21 @@ GOLDEN = {
     "MISSING asked of terminal 254": SerialFrame(254, 0, Kind.MISSING, payload=asked_payload(7, 16)),
     "MISSING answered: blocks 16 and 23 lack": SerialFrame(
         0, 254, Kind.MISSING, payload=missing_payload(7, [16, 23])
+    ),
+    "DISCOVER of those whose serial number's SHA-256 begins with 101": SerialFrame(
+        5, 0, Kind.DISCOVER, payload=Pattern(3, 0b101).encode()
+    ),
+    "DISCOVER at another rate, the line has 115200 baud": SerialFrame(
+        5, 0, Kind.DISCOVER, payload=rate_payload(115_200)
+    ),
+    "BLOCK that announces transfer 7: a notice of 4300 bytes": SerialFrame(
+        255, 0, Kind.BLOCK, payload=announcement_payload(7, Announcement(4300, MARK))
+    ),
+    "BLOCK of the notice of transfer 7, its second piece": SerialFrame(
+        255, 0, Kind.BLOCK, payload=piece_payload(7, NOTICE_OFFSET + NOTICE_PIECE_BYTES, bytes(range(1, 9)))
+    ),
+    "MISSING answered: transfer 7 is stored": SerialFrame(
+        0, 254, Kind.MISSING, payload=standing_payload(7, Standing.STORED, MARK)
     ),
     "NOTICE to all": SerialFrame(255, 0, Kind.NOTICE, payload=b"\x21" + bytes(10)),
 }
@@ -165,6 +183,12 @@ def test_announcements_and_standings_come_back() -> None:
     assert announced(announcement_payload(3, announcement)[4:]) == announcement
     answer = said(standing_payload(3, Standing.STORED, b"mark"), 3)
     assert answer == (Standing.STORED, b"mark", ())
+
+
+def test_the_rate_of_the_line_is_told_and_a_pattern_is_none() -> None:
+    assert rate_told(rate_payload(9_600)) == 9_600
+    assert rate_told(Pattern(24, 9_600).encode()) is None
+    assert rate_told(bytes(4)) is None
 
 
 @pytest.mark.parametrize("bits", [1, 7, 8, 9, 24])
