@@ -10,7 +10,7 @@ MONITOR: Final[dict[str, str]] = {
     "Say in words what goes over a line, or what a capture holds. It only listens.": "用文字说明线路上传输的内容, 或抓包文件的内容。只听不发。",
     "With keys it opens what is sealed in sessions whose beginning it heard. --json prints an object for each frame and message, then a summary. Ctrl-C ends it with the summary.": "有密钥时, 可解开已听到开头的会话中的密封内容。--json 对每个帧和报文输出一个对象, 最后是汇总。Ctrl-C 结束并给出汇总。",
     "List who is on a line, and who shares an address. Fails if two share one.": "列出线路上的设备, 以及谁共用一个地址。若有两台共用则失败。",
-    "A CAN bus is only listened to. On RS-485 each address is asked: no gateway may use the line meanwhile.": "对 CAN 总线只是监听。在 RS-485 上逐个询问地址: 其间网关不得使用该线路。",
+    "A CAN bus is only listened to. On RS-485 each address is asked: no gateway may use the line meanwhile. Ctrl-C ends it with what was found.": "对 CAN 总线只是监听。在 RS-485 上逐个询问地址: 其间网关不得使用该线路。Ctrl-C 结束并列出已找到的。",
     "A capture instead of a line: .log (candump), .blf, .asc.": "用抓包文件代替线路: .log (candump)、.blf、.asc。",
     "A gateway's directory: it knows the terminals' names.": "网关目录: 其中有终端的名称。",
     "A gateway's directory: its keys open what is sealed.": "网关目录: 用其密钥解开密封内容。",

@@ -1,5 +1,6 @@
 """`campus line`: what goes over a line, and who is on it."""
 
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -155,6 +156,7 @@ def scan(
     """List who is on a line, and who shares an address. Fails if two share one.
 
     A CAN bus is only listened to. On RS-485 each address is asked: no gateway may use the line meanwhile.
+    Ctrl-C ends it with what was found.
     """
     from campus_node.lines.monitor.keys import names_of
 
@@ -175,7 +177,7 @@ def _hear(
     from federation.clock import SystemClock
 
     heard = CanScan()
-    with open_bus(interface, channel, bitrate, more) as bus:
+    with open_bus(interface, channel, bitrate, more) as bus, suppress(KeyboardInterrupt):
         for message in listen(bus, SystemClock(), Enough(seconds=seconds)):
             heard.take(message)
     return heard.places
@@ -187,11 +189,11 @@ def _ask(device: str, addresses: range, rates: tuple[int, ...]) -> "list[Place]"
     from federation.clock import SystemClock
 
     port = SerialDevice(device, rates[0])
-    try:
-        asked = SerialScan(port, SystemClock()).run(addresses, rates)
-        return [place for _, _, place in asked if place is not None]
-    finally:
-        port.close()
+    found: list[Place] = []
+    with closing(port), suppress(KeyboardInterrupt):
+        for _, _, place in SerialScan(port, SystemClock()).run(addresses, rates):
+            found += [] if place is None else [place]
+    return found
 
 
 def _report(places: "list[Place]", names: dict[str, str]) -> Report:

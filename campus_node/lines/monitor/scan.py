@@ -4,6 +4,7 @@ A CAN bus is only listened to: heartbeats and traffic tell. On RS-485 nobody spe
 asked, at each rate, while no gateway uses the line.
 """
 
+import hashlib
 import select
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from campus_node.lines.line import HEAD
 from campus_node.lines.monitor.iso_tp import IsoTpEar
 from campus_node.lines.serial.frames import FrameParser, Kind, SerialFrame
 from campus_node.lines.serial.port import SerialPortDriver
-from campus_node.lines.serial.search import Singling
+from campus_node.lines.serial.search import Pattern, Singling
 from campus_node.lines.serial.timing import Timing
 from federation.clock import Clock
 
 ASKED_AGAIN: Final = 2  # times, where an answer was not understood
+OTHERS_BITS: Final = 4  # of a serial number's SHA-256: 15 of 16 who share an address differ in them
 POLL_S: Final = 0.002
 
 
@@ -121,32 +123,49 @@ class SerialScan:
                 yield address, baud, self._look(address, baud)
 
     def _look(self, address: int, baud: int) -> Place | None:
+        serials: set[bytes] = set()
         broken = 0
         for _ in range(1 + ASKED_AGAIN):
-            serial, noise = self._ask(address, b"")
-            if serial is not None:
-                return Place(address, baud, 1, {serial.hex().upper()})
+            answered, noise = self._ask(address, b"")
+            serials |= answered
+            broken += noise
             if not noise:
                 break
-            broken += 1
-        return self._single(address, baud) if broken > ASKED_AGAIN else None
+        if broken > ASKED_AGAIN and not serials:
+            serials |= self._single(address)
+        for serial in tuple(serials):
+            serials |= self._others(address, serial)
+        if not serials:
+            return None
+        return Place(address, baud, len(serials), {serial.hex().upper() for serial in serials})
 
-    def _single(self, address: int, baud: int) -> Place | None:
+    def _single(self, address: int) -> set[bytes]:
         """Tell those apart who answer at once."""
         singling = Singling()
         while (question := singling.question) is not None:
-            serial, noise = self._ask(address, question.encode())
-            singling.answered(serial, noise)
-        serials = {serial.hex().upper() for serial in singling.serials}
-        return Place(address, baud, len(serials), serials) if serials else None
+            answered, noise = self._ask(address, question.encode())
+            singling.answered(next(iter(answered), None), noise or len(answered) > 1)
+            singling.serials |= answered
+        return singling.serials
 
-    def _ask(self, address: int, wanted: bytes) -> tuple[bytes | None, bool]:
+    def _others(self, address: int, serial: bytes) -> set[bytes]:
+        """Ask for those who may have kept silent or been drowned while this one answered."""
+        digest = int.from_bytes(hashlib.sha256(serial).digest()[:4])
+        found: set[bytes] = set()
+        for bits in range(1, OTHERS_BITS + 1):
+            pattern = Pattern(bits, digest >> (32 - bits) ^ 1)
+            answered, _ = self._ask(address, pattern.encode())
+            found |= answered
+        return found
+
+    def _ask(self, address: int, wanted: bytes) -> tuple[set[bytes], bool]:
         """Return who answered, and whether something came that nobody understands."""
         timing = Timing(self._port.baud, self._port.slack_s)
         self._port.read()  # what came before was no answer to this
         question = SerialFrame(address, HEAD, Kind.DISCOVER, payload=wanted).encode()
         self._port.write(question)
         parser, noise = FrameParser(), False
+        answered: set[bytes] = set()
         until_s = self._clock.monotonic_s() + timing.sending_s(len(question)) + timing.silence_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0:
             self._wait(left_s)
@@ -156,9 +175,10 @@ class SerialScan:
             until_s = self._clock.monotonic_s() + timing.gap_s + timing.silence_s
             for frame in parser.feed(received):
                 if frame.kind is Kind.DISCOVER and frame.source == address:
-                    return frame.payload, False
-                noise = noise or frame.source != HEAD  # a head's is our own, echoed
-        return None, noise or parser.pending or bool(parser.skipped_count)
+                    answered.add(frame.payload)
+                else:
+                    noise = noise or frame.source != HEAD  # a head's is our own, echoed
+        return answered, noise or parser.pending or bool(parser.skipped_count)
 
     def _wait_for_port(self, seconds: float) -> None:
         descriptor = self._port.descriptor()

@@ -1,6 +1,7 @@
 """Who is on a line, from what it says itself or from what it answers; and who shares an address."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -8,6 +9,7 @@ import can
 import pytest
 
 from campus_node.cli.commands_line import parse_addresses, settings_of
+from campus_node.cli.entry import run
 from campus_node.cli.usage import WrongUsage
 from campus_node.lines.can.signals import Distress, Emergency, Heartbeat, frame_of
 from campus_node.lines.driver import Drive
@@ -77,10 +79,11 @@ def wired() -> Iterator[ExitStack]:
 
 
 @pytest.mark.slow
+@pytest.mark.serial
 def test_on_a_polled_line_each_is_found_at_its_rate_and_two_on_one_address_are_told_apart(
-    wired: ExitStack,
+    wired: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    twins = _colliding(2, bits=2)
+    twins = _colliding(2, bits=1)
     hub = wired.enter_context(PtyHub(["head", "till 3", "till 5", "twin"]))
     for node, address, serial, baud in (
         ("till 3", 3, bytes(9) + b"\3", 115_200),
@@ -103,3 +106,10 @@ def test_on_a_polled_line_each_is_found_at_its_rate_and_two_on_one_address_are_t
     ]
     assert found[0].serials == {serial.hex().upper() for serial in twins}
     assert found[1].serials == {"0" * 19 + "3"}
+    port.close()
+    code = run(["line", "scan", "--device", hub.paths["head"], "--addresses", "3", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert (code, told["conflicts"]) == (0, [])
+    assert [(place["address"], place["baud"]) for place in told["places"]] == [(3, 115_200)]
+    assert run(["line", "scan", "--device", hub.paths["head"], "--addresses", "5", "--baud", "38400"]) == 1
+    assert "two share it" in capsys.readouterr().out
