@@ -128,6 +128,9 @@ def set_state(connection: Connection, terminal: Terminal, state: TerminalState, 
         .where(terminals.c.terminal_id == terminal.terminal_id)
         .values(state=state.value, changed_at_unix_ms=now_unix_ms)
     )
+    if state is TerminalState.REVOKED:  # whoever has the PSAM has its key: it goes into no other terminal
+        that = psams.c.psam_serial == terminal.psam_serial
+        connection.execute(update(psams).where(that).values(revoked_at_unix_ms=now_unix_ms))
     changed(connection, TERMINALS)
     return replace(terminal, state=state)
 

@@ -11,6 +11,9 @@ import structlog
 from sqlalchemy import Engine as Database
 
 from campus_node.devices.board import DeviceBoard
+from campus_node.firmware.conducting import conduct
+from campus_node.firmware.conductor import Conductor
+from campus_node.firmware.meals import MealTimes
 from campus_node.ledger.engine import Engine
 from campus_node.notices.desk import NoticeDesk
 from campus_node.records.intake import Intake
@@ -28,6 +31,7 @@ from campuscard.v1.gateway_pb2_grpc import add_GatewaysServicer_to_server
 from federation.clock import Clock
 
 THREADS: Final = 8  # each waits for the database most of the time
+LOOKING_UP: Final = 2  # of their own: somebody stands at a till
 _HOUR_MS: Final = 3_600_000
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +71,7 @@ class GatewayFront:
         limits: ServingLimits,
     ) -> None:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gateways")
+        self._looking_up = ThreadPoolExecutor(LOOKING_UP, thread_name_prefix="tills")
         self.notices = NoticeDesk.of(directory, db, clock)
         self._keys = open_keys(directory, settings.keys)
         records = settings.records
@@ -82,12 +87,15 @@ class GatewayFront:
             engine,
             posting,
             clock,
-            self._threads,
+            self._looking_up,
             records.reservation_hours * _HOUR_MS,
             observer.alarm,
         )
         self.service = GatewayService(callers, desk, authorizing, self._threads, limits, metrics)
-        self._spreading: asyncio.Task[None] | None = None
+        self._conductor = Conductor(
+            db, self.notices, MealTimes(settings.firmware.meals, settings.campus.timezone), clock
+        )
+        self._tasks: list[asyncio.Task[None]] = []
         metrics.watch("campus_gateways_attached", "Open streams of gateways", lambda: self.service.streams)
 
     def join(self, server: grpc.aio.Server) -> None:
@@ -100,16 +108,20 @@ class GatewayFront:
             _log.warning(
                 "keys.none", why="keys.store is not set: gateways get no session keys from this node"
             )
-        self._spreading = asyncio.create_task(self.service.spread_news())
+        self._tasks = [
+            asyncio.create_task(self.service.spread_news()),
+            asyncio.create_task(conduct(self._conductor, self._threads)),
+        ]
 
     async def stop(self) -> None:
         """Begin nothing more; streams end when what they do now is done."""
         self.service.stop()
-        if self._spreading is not None:
-            self._spreading.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._spreading
+                await task
 
     def close(self) -> None:
         """Let the threads go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._looking_up.shutdown(wait=False, cancel_futures=True)

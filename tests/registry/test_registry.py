@@ -77,13 +77,15 @@ def test_a_retired_terminal_gives_its_psam_and_place_free_and_never_comes_back(
         assert [each.name for each in terminals.roll_of(connection, "canteen")] == ["till-9"]
 
 
-def test_a_revoked_terminal_stays_revoked(db: Engine, clock: VirtualClock) -> None:
+def test_a_revoked_terminal_stays_revoked_and_so_does_its_psam(db: Engine, clock: VirtualClock) -> None:
     register_all(db, clock, SEVEN)
     with writing(db) as connection:
         revoked = terminals.set_state(connection, SEVEN, TerminalState.REVOKED, NOW)
         for state in (TerminalState.ACTIVE, TerminalState.RETIRED):
             with pytest.raises(Refused, match="revoked"):
                 terminals.set_state(connection, revoked, state, NOW)
+    with pytest.raises(Refused, match="PSAM 00000000000000000007 is revoked"):
+        register_all(db, clock, terminal(9, psam_serial=SEVEN.psam_serial))
 
 
 def test_a_psam_has_one_session_key(db: Engine, clock: VirtualClock) -> None:
