@@ -106,8 +106,7 @@ class Hotlist:
     """
 
     __slots__ = (
-        "_ends",
-        "_firsts",
+        "_edges",
         "_places",
         "issuer",
         "marks",
@@ -140,13 +139,12 @@ class Hotlist:
             number = int(asn.hex())
         except ValueError:
             raise _no_asn(asn) from None
-        at = bisect_right(self._firsts, number) - 1
-        if at >= 0 and number < self._ends[at]:
-            place = self._places[at] + number
-            if len(asn) == ASN_BYTES:
-                return _REASONS[self.marks[place >> 1] >> ((place & 1) << 2) & 0xF]
         if len(asn) != ASN_BYTES:
             raise _no_asn(asn)
+        at = bisect_right(self._edges, number)
+        if at & 1:
+            place = self._places[at >> 1] + number
+            return _REASONS[self.marks[place >> 1] >> ((place & 1) << 2) & 0xF]
         outside = self.outside
         at = bisect_left(outside, number)
         if at < len(outside) and outside[at] == number:
@@ -252,11 +250,11 @@ class Hotlist:
         if any(before.first + before.cards > after.first for before, after in pairwise(ranges)):
             raise Unreadable("ranges that overlap, or are not in order")
         self.issuer, self.version, self.ranges = issuer, version, ranges
-        self._firsts = [each.first for each in ranges]
-        self._ends = [each.first + each.cards for each in ranges]
+        self._edges = []  # first and behind the last of each range: between edges 1 and 2 is the first range
         self._places = []
         base = 0
         for each in ranges:
+            self._edges += [each.first, each.first + each.cards]
             self._places.append(2 * base - each.first)
             base += each.size
 
@@ -291,8 +289,8 @@ class Hotlist:
         return bytearray().join(parts)
 
     def _place(self, number: int) -> int | None:
-        at = bisect_right(self._firsts, number) - 1
-        return self._places[at] + number if at >= 0 and number < self._ends[at] else None
+        at = bisect_right(self._edges, number)
+        return self._places[at >> 1] + number if at & 1 else None
 
 
 def _no_asn(asn: bytes) -> Unreadable:
