@@ -145,7 +145,6 @@ def test_a_capture_is_not_written_over_itself(capture: Capture, capsys: pytest.C
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 def test_a_live_bus_is_watched_until_ctrl_c_and_recorded(tmp_path: Path) -> None:
     target = tmp_path / "live.blf"
     with can_line(tmp_path) as (_, head, till):
@@ -170,7 +169,6 @@ def test_a_live_bus_is_watched_until_ctrl_c_and_recorded(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 def test_a_bus_behind_a_serial_adapter_is_watched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with can_line(tmp_path), SlcanAdapter(_connect(tmp_path), BITRATE) as adapter:
         arguments = [
@@ -190,7 +188,6 @@ def test_a_bus_behind_a_serial_adapter_is_watched(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 def test_a_scan_of_a_bus_names_who_is_there_and_who_shares_an_address(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,7 +79,6 @@ def wired() -> Iterator[ExitStack]:
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 def test_on_a_polled_line_each_is_found_at_its_rate_and_two_on_one_address_are_told_apart(
     wired: ExitStack, capsys: pytest.CaptureFixture[str]
 ) -> None:

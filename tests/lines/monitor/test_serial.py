@@ -83,7 +83,6 @@ def test_each_kind_of_frame_has_its_words(frame: SerialFrame, kind: str, words: 
 
 
 @pytest.mark.slow
-@pytest.mark.serial
 def test_a_live_polled_line_is_watched_and_opened(tmp_path: Path) -> None:
     with PtyHub(["head", "till", "monitor"]) as hub:
         head = SerialHeadLine("rs485", SerialDevice(hub.paths["head"]), addresses=[TILL], discover=())
