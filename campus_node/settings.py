@@ -117,7 +117,11 @@ class WebSettings(_Section):
         default="127.0.0.1:8443", description="HOST:PORT; port 0 = a free one", examples=["127.0.0.1:8443"]
     )
     body_bytes_max: Whole = Field(
-        default=262_144, ge=4_096, le=16_777_216, description="larger messages are refused", examples=[262_144]
+        default=262_144,
+        ge=4_096,
+        le=16_777_216,
+        description="larger messages are refused",
+        examples=[262_144],
     )
 
 
@@ -200,6 +204,16 @@ class RecordSettings(_Section):
     )
 
 
+class FirmwareSettings(_Section):
+    """Distribution of firmware."""
+
+    meals: Annotated[str, AfterValidator(checks.meals)] = Field(
+        default="06:30-09:00,11:00-13:30,17:00-19:30",
+        description="local times without distribution unless somebody insists; empty = none",
+        examples=["11:00-13:30,17:00-19:30"],
+    )
+
+
 class LogSettings(_Section):
     """What the node writes about itself."""
 
@@ -227,6 +241,7 @@ class Settings(BaseSettings):
     pki: PkiSettings = PkiSettings()
     keys: KeySettings = KeySettings()
     records: RecordSettings = RecordSettings()
+    firmware: FirmwareSettings = FirmwareSettings()
     log: LogSettings = LogSettings()
 
     # The library calls it with all sources by these names; we want two.

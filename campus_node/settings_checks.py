@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
+from campus_node.firmware.meals import MealTimes
 from campus_node.wording import Sentence
 from federation.business_date import BusinessCalendar
 from federation.errors import Misconfigured
@@ -53,6 +54,15 @@ def cut_off(text: str) -> str:
     """A time of day, HH:MM."""
     if re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", text) is None:
         raise _wrong("is no time of day from 00:00 to 23:59")
+    return text
+
+
+def meals(text: str) -> str:
+    """Windows of local time."""
+    try:
+        MealTimes(text)
+    except Misconfigured as error:
+        raise _wrong("is no list of meals: HH:MM-HH:MM, by commas") from error
     return text
 
 

@@ -18,6 +18,7 @@ class Permission(StrEnum):
     AUDIT_READ = "audit.read"
     CARD_WRITE = "card.write"  # register cards, and say what is the matter with them
     DEVICE_WRITE = "device.write"  # keys of devices that report; devices that were removed
+    FIRMWARE_ROLLOUT = "firmware.rollout"  # begin, pause, resume and stop
     LEDGER_POST = "ledger.post"  # by hand, kinds of transfer that one person may make
     LEDGER_READ = "ledger.read"
     OPERATOR_WRITE = "operator.write"  # enrol, grant, revoke, disable
@@ -63,6 +64,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.ALARM_READ,
             _P.AUDIT_READ,
             _P.DEVICE_WRITE,
+            _P.FIRMWARE_ROLLOUT,
             _P.OPERATOR_WRITE,
             _P.RECORD_COVER,
             _P.TERMINAL_WRITE,
