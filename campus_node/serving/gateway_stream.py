@@ -1,7 +1,8 @@
 """One open stream of a gateway: what it says is taken in order, what terminals ask is answered beside that.
 
 Nothing waits on the event loop: the desk's work runs on threads, one piece at a time for each stream. A
-gateway that sends faster than the database takes is held back by gRPC's own window: no more is read.
+gateway that sends faster than the database takes, or does not take its answers, is held back by gRPC's own
+window: a message is read only when a place is free, and a place is free when its answer was written.
 """
 
 import asyncio
@@ -32,8 +33,9 @@ _AT_ONCE: Final = -1
 _ANSWERS_FIRST: Final = 0  # somebody stands at a till
 _REST: Final = 1
 _LOOK_AGAIN: Final = 2
-_Saying = tuple[int, int, pb.NodeToGateway | None]
-_Work = Callable[[], Sequence[pb.NodeToGateway]]
+NEWS_BEHIND_MAX: Final = 64  # messages that wait to be written; beyond it nothing new is looked for
+_Saying = tuple[int, int, pb.NodeToGateway | None, asyncio.Semaphore | None]  # whose place it gives back
+_Work = tuple[Callable[[], Sequence[pb.NodeToGateway]], asyncio.Semaphore | None]
 
 
 class GatewayStream:
@@ -69,7 +71,8 @@ class GatewayStream:
         self._threads = threads
         self._metrics = metrics
         self._attached = Attached(caller.identity.name, caller.leaf_pem)
-        self._work: asyncio.Queue[_Work] = asyncio.Queue(limits.gateway_messages_max)
+        self._places = asyncio.Semaphore(limits.gateway_messages_max)
+        self._work: asyncio.Queue[_Work] = asyncio.Queue()  # at most one beyond the places
         self._saying: asyncio.PriorityQueue[_Saying] = asyncio.PriorityQueue()
         self._order = count()
         self._questions = asyncio.Semaphore(limits.gateway_questions_max)
@@ -109,7 +112,7 @@ class GatewayStream:
         self._end = self._end or why
         for task in self._tasks:
             task.cancel()
-        self._saying.put_nowait((_AT_ONCE, next(self._order), None))
+        self._saying.put_nowait((_AT_ONCE, next(self._order), None, None))
         if self._writing is not None:  # a gateway that takes nothing any more does not keep its stream
             asyncio.get_running_loop().call_later(END_S_MAX, self._writing.cancel)
 
@@ -122,10 +125,10 @@ class GatewayStream:
 
     def look_for_news(self) -> None:
         """Tell the gateway what has changed, when its turn comes."""
-        if self._welcomed and not self._news_waits and not self._work.full():
+        if self._welcomed and not self._news_waits and self._saying.qsize() < NEWS_BEHIND_MAX:
             self._news_waits = True
             self._busy += 1
-            self._work.put_nowait(self._news)
+            self._work.put_nowait((self._news, None))
 
     async def _greet(self) -> None:
         try:
@@ -153,15 +156,19 @@ class GatewayStream:
                 self._answering.add(answering)
                 answering.add_done_callback(self._answered)
             else:
+                await self._places.acquire()
                 self._busy += 1
-                await self._work.put(partial(self._take_message, message))
+                self._work.put_nowait((partial(self._take_message, message), self._places))
 
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            work = await self._work.get()
-            for message in await loop.run_in_executor(self._threads, work):
-                self._say(message)
+            work, place = await self._work.get()
+            said = await loop.run_in_executor(self._threads, work)
+            for message in said:
+                self._say(message, place=place)  # a message of a gateway has one answer at most
+            if place is not None and not said:
+                place.release()
             self._busy -= 1
             if not self._busy:
                 self._look()
@@ -169,9 +176,11 @@ class GatewayStream:
     async def _write(self) -> None:
         """Write what is to be said until both ends are through, or the call is to end."""
         while True:
-            _, _, message = await self._saying.get()
+            _, _, message, place = await self._saying.get()
             if message is not None:
                 await self._context.write(message)
+                if place is not None:
+                    place.release()
             elif self._is_over():
                 return
 
@@ -186,11 +195,10 @@ class GatewayStream:
     async def _answer(self, question: pb.ForwardedAuthorization) -> None:
         answered = await self._authorizing.answer(self.gateway, question)
         self._metrics.authorization_answered(_named(answered))
-        self._say(pb.NodeToGateway(authorization=answered), _ANSWERS_FIRST)
+        self._say(pb.NodeToGateway(authorization=answered), _ANSWERS_FIRST, self._questions)
 
     def _answered(self, task: asyncio.Task[None]) -> None:
         self._answering.discard(task)
-        self._questions.release()
         if not task.cancelled() and task.exception() is not None:
             self.end(Unavailable("the node failed on a question: begin again"))
             task.get_loop().call_exception_handler(
@@ -206,11 +214,13 @@ class GatewayStream:
         self._news_waits = False
         return self._desk.news(self._attached)
 
-    def _say(self, message: pb.NodeToGateway, urgency: int = _REST) -> None:
-        self._saying.put_nowait((urgency, next(self._order), message))
+    def _say(
+        self, message: pb.NodeToGateway, urgency: int = _REST, place: asyncio.Semaphore | None = None
+    ) -> None:
+        self._saying.put_nowait((urgency, next(self._order), message, place))
 
     def _look(self, _: object = None) -> None:
-        self._saying.put_nowait((_LOOK_AGAIN, next(self._order), None))
+        self._saying.put_nowait((_LOOK_AGAIN, next(self._order), None, None))
 
 
 def _named(answered: pb.AnsweredAuthorization) -> str:

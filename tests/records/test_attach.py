@@ -22,7 +22,7 @@ from campuscard.v1.gateway_pb2_grpc import GatewaysStub
 from federation.errors import Tampered
 from federation.identity import Identity, Role
 from tests.records.build import OTHER_SPOOL, SEVEN, alarms, books, record, rows, terminal
-from tests.records.raw_gateway import attached
+from tests.records.raw_gateway import RawGateway, attached
 from tests.serving.node import Campus, serving
 
 ISSUER = bytes.fromhex("4355434100000001")
@@ -236,5 +236,38 @@ def test_the_figures_tell_of_gateways_and_records(campus: Campus) -> None:
             assert figures["campus_gateways_attached"] == 1
             assert figures['campus_records_total{outcome="PENDING"}'] == 1
             assert figures['campus_records_total{outcome="QUARANTINED"}'] == 1
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+def test_a_gateway_that_takes_no_answers_is_held_back_and_goes_on_when_it_does(campus: Campus) -> None:
+    times = 600
+
+    async def scenario() -> None:
+        async with serving(campus) as served, served.channel("gateway/canteen", small_window=True) as channel:
+            gateway = RawGateway(GatewaysStub(channel).Attach())
+            await gateway.hello()
+            sent = 0
+
+            async def push() -> None:
+                nonlocal sent
+                for _ in range(times):
+                    await gateway.records(*[record(seq) for seq in range(1, 257)])
+                    sent += 1
+
+            pushing = asyncio.create_task(push())
+            async with asyncio.timeout(60):
+                stuck_at = -1
+                while stuck_at != sent or not sent:  # until nothing moves any more
+                    stuck_at = sent
+                    await asyncio.sleep(1)
+            assert sent == stuck_at < times, "flow control held nothing back"
+            async with attached(served, "library") as other:  # nobody else waits for it
+                await other.hello(spool_id=OTHER_SPOOL)
+            for _ in range(times):
+                assert (await gateway.hear("taken")).taken.committed_through == 256
+            await pushing
+            gateway.call.cancel()
 
     asyncio.run(scenario())
