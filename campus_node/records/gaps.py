@@ -144,6 +144,7 @@ def to_be_asked(
 
 def note_asked(connection: Connection, journal_ids: Collection[bytes], now_unix_ms: int) -> None:
     """Remember that the missing records of these journals were asked for."""
+    _locked(connection, journal_ids)  # in the order of all writers, so that two of them never deadlock
     chosen = journals.c.journal_id.in_(sorted(journal_ids))
     connection.execute(update(journals).where(chosen).values(recollect_asked_at_unix_ms=now_unix_ms))
 

@@ -2,23 +2,15 @@
 
 import asyncio
 import random
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import grpc
 import pytest
 
-from campus_node.campus_directory import CampusDirectory
 from campus_node.records.spooled import Outcome
 from campuscard.v1.gateway_pb2_grpc import GatewaysStub
-from federation.clock import SystemClock
-from federation.errors import Unavailable
 from tests.records.build import JOURNAL, books, placed, record, rows
+from tests.records.node_process import kill, running_node
 from tests.records.raw_gateway import RawGateway
 from tests.serving.node import Campus
 
@@ -26,7 +18,6 @@ RECORDS = 2_000
 A_MESSAGE = 50
 UNANSWERED_MAX = 6
 KILLS = 2
-START_WITHIN_S = 60
 
 
 @dataclass
@@ -43,13 +34,12 @@ def test_a_killed_node_lost_nothing_that_it_acknowledged_and_has_nothing_twice(
     rng = random.Random(seed)
     sender = _Sender()
     for _ in range(KILLS):
-        with _process(campus) as node:
+        with running_node(campus.path) as node:
             stop_at = sender.acknowledged + rng.randint(2, 8) * A_MESSAGE
             asyncio.run(_send(campus, sender, stop_at))
             assert sender.acknowledged < RECORDS, "every kill hits messages without an answer"
-            node.send_signal(signal.SIGKILL)
-            node.wait(START_WITHIN_S)
-    with _process(campus):
+            kill(node)
+    with running_node(campus.path):
         asyncio.run(_send(campus, sender, RECORDS))
     db = books(campus)
     kept = rows(db)
@@ -84,31 +74,3 @@ def _channel(campus: Campus) -> grpc.aio.Channel:
     options = [("grpc.ssl_target_name_override", campus.settings.domain)]
     port = campus.directory.ports().grpc
     return grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options)
-
-
-@contextmanager
-def _process(campus: Campus) -> Iterator["subprocess.Popen[bytes]"]:
-    log_path = campus.path / "log" / "node.log"
-    command = [sys.executable, "-m", "campus_node.cli", "node", "run", str(campus.path)]
-    with log_path.open("ab") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            _wait_until_ready(process, campus.path, log_path)
-            yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-                process.wait(START_WITHIN_S)
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", directory: Path, log_path: Path) -> None:
-    clock = SystemClock()
-    give_up_at_s = clock.monotonic_s() + START_WITHIN_S
-    while True:
-        assert process.poll() is None, log_path.read_text()
-        assert clock.monotonic_s() < give_up_at_s, log_path.read_text()
-        try:
-            if CampusDirectory(directory).ports().pid == process.pid:
-                return
-        except Unavailable:
-            pass
-        clock.sleep(0.02)  # another process tells its readiness by a file
