@@ -33,7 +33,8 @@ if TYPE_CHECKING:  # types only: they cannot be named at run time
     Call = grpc.aio.StreamStreamCall[pb.GatewayToNode, pb.NodeToGateway]
 
 RECORDS_A_MESSAGE_MAX: Final = 256
-RECORDS_A_MESSAGE_WANTED: Final = 64  # fewer only while nothing is on its way
+RECORDS_A_MESSAGE_WANTED: Final = 64  # fewer only after LINGER_S, and while nothing is on its way
+LINGER_S: Final = 0.1  # terminals have their answer already; the node is spared small messages
 IN_FLIGHT_MAX: Final = 1_024
 QUEUED_MAX: Final = 512
 ALARMS_AT_ONCE: Final = 32
@@ -114,6 +115,7 @@ class NodeLink:
         self._committed = self._sent = 0
         self._alarms_sent = 0
         self._heard_at_s = 0.0
+        self._small_at_s: float | None = None  # when the few that wait are sent
         self.there = False
         self.connections = 0
         self.last_failure = ""
@@ -248,9 +250,10 @@ class NodeLink:
                 await call.write(pb.GatewayToNode(alarm=alarm))
                 self._alarms_sent = alarm.number
             if await self._send_records(call):
+                self._small_at_s = None
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_EVERY_S):
+                async with asyncio.timeout(LOOK_EVERY_S if self._small_at_s is None else LINGER_S):
                     await self._news.wait()
             if (
                 self._sent > self._committed
@@ -263,8 +266,8 @@ class NodeLink:
         waiting = self._spool.state.last_position - self._sent
         if not waiting or in_flight >= IN_FLIGHT_MAX:
             return False
-        if waiting < RECORDS_A_MESSAGE_WANTED and in_flight:
-            return False  # more will have come by the time that the node has answered
+        if waiting < RECORDS_A_MESSAGE_WANTED and not self._linger_is_over(in_flight):
+            return False
         after = self._sent
         rows = await asyncio.to_thread(self._spool.read, after, RECORDS_A_MESSAGE_MAX)
         if not rows or self._sent != after:  # the marks went back meanwhile
@@ -272,6 +275,13 @@ class NodeLink:
         self._sent = rows[-1].position
         await call.write(pb.GatewayToNode(records=pb.SpooledRecords(records=map(_on_the_wire, rows))))
         return True
+
+    def _linger_is_over(self, in_flight: int) -> bool:
+        """Tell whether a few records go now; more may come meanwhile, or until the node has answered."""
+        now_s = self._clock.monotonic_s()
+        if self._small_at_s is None:
+            self._small_at_s = now_s + LINGER_S
+        return not in_flight and now_s >= self._small_at_s
 
     def _channel(self) -> grpc.aio.Channel:
         place = self._place

@@ -161,7 +161,10 @@ def parse_settings(text: str, path: Path) -> tuple[Settings, tuple[LineSettings,
                 reason=error,
             )
         ) from error
-    mistakes = mistakes_in_environment(Settings, os.environ, ENVIRONMENT_PREFIX)
+    unknown = mistakes_in_environment(Settings, os.environ, ENVIRONMENT_PREFIX)
+    if unknown:
+        raise WrongSettings(unknown)
+    mistakes: list[Sentence] = []
     blocks = values.pop("line", [])
     settings = None
     try:
