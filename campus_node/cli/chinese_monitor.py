@@ -21,6 +21,7 @@ MONITOR: Final[dict[str, str]] = {
     "Of the CAN bus, bit/s.": "CAN 总线的速率, 比特/秒。",
     "Of the RS-485 line, bit/s.": "RS-485 线路的速率, 比特/秒。",
     "RS-485: ask at every rate from 9600 to 115200.": "RS-485: 以 9600 至 115200 的每个速率询问。",
+    "RS-485: how much longer to wait for a slow adapter; else as the device needs it.": "RS-485: 为慢速转接器多等多久; 不给则按设备所需。",
     "RS-485: whom to ask, 1 to 254.": "RS-485: 询问哪些地址, 1 至 254。",
     "Record the CAN frames: .log (candump) or .blf.": "记录 CAN 帧: .log (candump) 或 .blf。",
     "Serial port of an RS-485 line instead.": "改为监听 RS-485 线路的串口。",

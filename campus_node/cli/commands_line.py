@@ -145,6 +145,16 @@ def scan(
     addresses: Annotated[
         str, typer.Option("--addresses", metavar="FIRST-LAST", help="RS-485: whom to ask, 1 to 254.")
     ] = "1-254",
+    slack_ms: Annotated[
+        int | None,
+        typer.Option(
+            "--slack-ms",
+            metavar="N",
+            min=0,
+            max=5000,
+            help="RS-485: how much longer to wait for a slow adapter; else as the device needs it.",
+        ),
+    ] = None,
     leases: Annotated[
         Path | None,
         typer.Option("--leases", metavar="DIR", help="A gateway's directory: it knows the terminals' names."),
@@ -163,7 +173,9 @@ def scan(
     _demand_one(None, interface, channel, device)
     names = {} if leases is None else names_of(leases)
     if device:
-        places = _ask(device, parse_addresses(addresses), SERIAL_RATES if all_rates else (baud,))
+        slack_s = None if slack_ms is None else slack_ms / 1000
+        rates = SERIAL_RATES if all_rates else (baud,)
+        places = _ask(device, parse_addresses(addresses), rates, slack_s)
     else:
         places = _hear(interface, channel, bitrate, settings_of(more), seconds)
     return _report(places, names)
@@ -183,12 +195,12 @@ def _hear(
     return heard.places
 
 
-def _ask(device: str, addresses: range, rates: tuple[int, ...]) -> "list[Place]":
+def _ask(device: str, addresses: range, rates: tuple[int, ...], slack_s: float | None) -> "list[Place]":
     from campus_node.lines.monitor.scan import SerialScan
     from campus_node.lines.serial.serial_port import SerialDevice
     from federation.clock import SystemClock
 
-    port = SerialDevice(device, rates[0])
+    port = SerialDevice(device, rates[0], slack_s=slack_s)
     found: list[Place] = []
     with closing(port), suppress(KeyboardInterrupt):
         for _, _, place in SerialScan(port, SystemClock()).run(addresses, rates):
