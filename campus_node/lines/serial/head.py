@@ -13,7 +13,7 @@ from campus_node.lines.serial.frames import PAYLOAD_BYTES_MAX, Kind, SerialFrame
 from campus_node.lines.serial.line import SerialLine
 from campus_node.lines.serial.port import SerialPortDriver
 from campus_node.lines.serial.prober import BROKEN_MAX, Found, Probe, Prober
-from campus_node.lines.serial.schedule import Contact, Schedule, Standing
+from campus_node.lines.serial.schedule import IDLE_S, Contact, Schedule, Standing
 from campus_node.lines.serial.search import rate_payload
 from campus_node.lines.serial.spread_sender import SpreadSender
 from campus_node.lines.serial.timing import RATES
@@ -67,6 +67,7 @@ class SerialHeadLine(SerialLine):
         addresses: terminals that should be there, 1 to 254; asked first and missed if they are not.
         discover: all addresses where somebody may turn up.
         rates: bit rates at which a silent terminal is looked for, too.
+        idle_s: a terminal that has nothing is asked no sooner again.
     """
 
     def __init__(
@@ -77,10 +78,11 @@ class SerialHeadLine(SerialLine):
         addresses: Iterable[int] = (),
         discover: Iterable[int] = range(1, 255),
         rates: Sequence[int] = RATES,
+        idle_s: float = IDLE_S,
     ) -> None:
         super().__init__(name, port, HEAD)
         self.watch = WireWatch()
-        self._schedule = Schedule()
+        self._schedule = Schedule(idle_s)
         self._prober = Prober(
             self._schedule,
             self.watch,

@@ -13,7 +13,7 @@ from campus_node.lines.serial.contact import Incoming, Outgoing
 
 WEIGHT_MAX: Final = 4.0
 REMEMBERED_S: Final = 20.0  # so far back it counts how often a terminal had something, falling off by e
-IDLE_S: Final = 0.05  # a terminal that has nothing is asked no sooner again
+IDLE_S: Final = 0.05
 PUSHES_MAX: Final = 4  # visits in a row to those who wait, before something else has the wire
 NEVER_S: Final = float("inf")
 
@@ -82,10 +82,15 @@ class Contact:
 
 
 class Schedule:
-    """Chooses among those in contact."""
+    """Chooses among those in contact.
 
-    def __init__(self) -> None:
+    Args:
+        idle_s: a terminal that has nothing is asked no sooner again.
+    """
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
         self.contacts: dict[int, Contact] = {}
+        self._idle_s = idle_s
         self._pushes = 0
 
     def of(self, address: int) -> Contact:
@@ -117,14 +122,16 @@ class Schedule:
 
     def poll(self, now_s: float) -> Contact | None:
         """Return who is to be asked now, None if everybody was asked just now."""
-        ready = [c for c in self._ready(now_s) if c.outgoing.waits or c.more or now_s >= c.visited_s + IDLE_S]
+        ready = [
+            c for c in self._ready(now_s) if c.outgoing.waits or c.more or now_s >= c.visited_s + self._idle_s
+        ]
         return max(ready, key=lambda c: (now_s - c.visited_s) * c.weight(now_s), default=None)
 
     def due_s(self, now_s: float) -> float:
         """Return when somebody is to be asked."""
         due_s = NEVER_S
         for contact in self.here():
-            at_s = now_s if contact.outgoing.waits or contact.more else contact.visited_s + IDLE_S
+            at_s = now_s if contact.outgoing.waits or contact.more else contact.visited_s + self._idle_s
             due_s = min(due_s, max(at_s, contact.retry_s))
         return due_s
 

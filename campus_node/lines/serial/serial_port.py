@@ -55,7 +55,7 @@ class SerialDevice:
         self._serial: serial.Serial | None = None
         self._closed = False
         pty = _is_pty(path)
-        self._turns = not pty
+        self._turns = False
         self.slack_s = slack_s if slack_s is not None else (PTY_SLACK_S if pty else SLACK_S)
 
     @property
@@ -116,6 +116,7 @@ class SerialDevice:
         return self._serial
 
     def _open(self) -> serial.Serial:
+        self._turns = not _is_pty(self._path)
         opened = serial.Serial(
             self._path, self._baud, timeout=0, write_timeout=WRITE_TIMEOUT_S, exclusive=True
         )

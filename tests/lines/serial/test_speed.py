@@ -64,7 +64,7 @@ def mean_ms(waits: list[float]) -> float:
     return 1000 * sum(waits) / len(waits)
 
 
-@pytest.mark.parametrize(("baud", "seconds", "limit_ms"), [(115_200, 12.0, 144.0), (9_600, 60.0, 1_400.0)])
+@pytest.mark.parametrize(("baud", "seconds", "limit_ms"), [(115_200, 8.0, 144.0), (9_600, 40.0, 1_400.0)])
 def test_records_of_fifty_terminals_at_a_third_of_the_load_wait_less_than_a_round(
     baud: int, seconds: float, limit_ms: float, seed: int
 ) -> None:
@@ -89,7 +89,7 @@ def test_a_busy_terminal_is_asked_more_often_and_no_other_starves(seed: int) -> 
     assert bus.run(60, lambda: len(bus.head.addresses().known) == TERMINALS)
     rates = {address: 3.0 if address in (10, 40) else 0.2 for address in bus.tills}
     sales = Sales(bus, rates, seed)
-    bus.run(15.0, sales.pump)
+    bus.run(8.0, sales.pump)
     busy = mean_ms(sales.waits[10] + sales.waits[40])
     others = [wait for address in bus.tills if address not in (10, 40) for wait in sales.waits[address]]
     print(f"busy {busy:.1f} ms, others {mean_ms(others):.1f} ms, worst {1000 * max(others):.0f} ms")
