@@ -19,6 +19,7 @@ STALL_WINDOW_S: Final = 60.0
 QUARANTINE_FIRST_S: Final = 10.0
 QUARANTINE_MAX_S: Final = 600.0
 FORGIVEN_AFTER_S: Final = 3600.0
+NEVER_S: Final = float("inf")
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class Suspects:
 
     def __init__(self) -> None:
         self._suspects: dict[int, _Suspect] = {}
+        self._release_s = NEVER_S  # not before then is anything over
 
     def held(self, address: int) -> bool:
         """Return whether this address is in quarantine."""
@@ -79,14 +81,18 @@ class Suspects:
         lasts_s = min(QUARANTINE_FIRST_S * 2**suspect.offences, QUARANTINE_MAX_S)
         suspect.offences = min(suspect.offences + 1, 16)
         suspect.held, suspect.until_s = True, now_s + lasts_s
+        self._release_s = min(self._release_s, suspect.until_s)
         return Event(now_s, what, address, seen)
 
     def release(self, now_s: float) -> list[Event]:
         """End what is over."""
+        if now_s < self._release_s:
+            return []
         over = [address for address, s in self._suspects.items() if s.held and now_s >= s.until_s]
         for address in over:
             self._suspects[address].held = False
             self._suspects[address].counts = _counts()
+        self._release_s = min((s.until_s for s in self._suspects.values() if s.held), default=NEVER_S)
         return [Event(now_s, What.RELEASED, address) for address in over]
 
     @property

@@ -129,6 +129,11 @@ class Transfer:
         self._inbox.append(
             isotp.CanMessage(frame.can_id, len(frame.payload), frame.payload, extended_id=True)
         )
+        if is_consecutive(frame) and self.receiving and not self._logic.transmitting():
+            self._logic.process(do_tx=False)  # most frames: they go on with a message and want no answer
+            if self.receiving:
+                self._frame_due_s = now_s + self._pause_s
+                return
         while self._inbox:  # one call may leave some: it answers a first frame before it reads on
             self._logic.process()
         self._frame_due_s = now_s + self._pause_s if self.receiving else NEVER_S

@@ -139,10 +139,12 @@ class BrokerNode(can.BusABC):
 
     def _next_packet(self, deadline_s: float | None) -> bytes | None:
         left_s = None if deadline_s is None else max(0.0, deadline_s - self._clock.monotonic_s())
-        if not select.select([self._socket], [], [], left_s)[0]:
+        if left_s != 0 and not select.select([self._socket], [], [], left_s)[0]:
             return None
         try:
-            packet = self._socket.recv(PACKET_BYTES_MAX)
+            packet = self._socket.recv(PACKET_BYTES_MAX, 0 if left_s != 0 else socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
         except OSError as error:
             raise can.CanOperationError(f"{self}: the broker has ended") from error
         if not packet:
