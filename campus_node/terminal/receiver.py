@@ -27,6 +27,7 @@ from federation.clock import Clock
 from federation.errors import CampusCardError, Refused
 
 REPORT_EVERY_S: Final = 15.0  # while blocks come by multicast
+SAY_AGAIN_S: Final = 1.0  # after the line took no report
 NEVER_S: Final = float("inf")
 _NAMES: Final[dict[int, str]] = {
     wire.DISTRIBUTION_KIND_FIRMWARE: "firmware",
@@ -109,7 +110,7 @@ class Receiver:
         self._mark = b""
         self._reported: wire.DistributionReport | None = None
         self._report_wanted = False
-        self._report_due_s = -NEVER_S
+        self._report_due_s = self._not_before_s = -NEVER_S
 
     # What the line and the uplink bring.
 
@@ -148,11 +149,17 @@ class Receiver:
         if report is None:
             return NEVER_S
         ended = self._reported is None or report.state != self._reported.state
-        due = self._report_wanted or ended or (report != self._reported and now_s >= self._report_due_s)
-        if due and self._say(report):
-            self._reported, self._report_wanted = report, False
-            self._report_due_s = now_s + REPORT_EVERY_S
-        return self._report_due_s
+        if report == self._reported and not self._report_wanted:
+            return NEVER_S
+        due_s = self._not_before_s if self._report_wanted or ended else self._report_due_s
+        if now_s < due_s:
+            return due_s
+        if not self._say(report):
+            self._not_before_s = self._report_due_s = now_s + SAY_AGAIN_S
+            return self._not_before_s
+        self._reported, self._report_wanted = report, False
+        self._report_due_s = now_s + REPORT_EVERY_S
+        return NEVER_S
 
     # The store of its blocks.
 

@@ -146,10 +146,17 @@ def say_over(line: Line) -> Callable[[wire.DistributionReport], bool]:
 
 
 class CanHouse:
-    """A building with one CAN bus, in bus time."""
+    """A building with one CAN bus, in bus time.
 
-    def __init__(self, bus: BusTime, directory: Path, clock: VirtualClock) -> None:
+    Args:
+        look_every_s: how often terminals and gateway look at what arrived.
+    """
+
+    def __init__(
+        self, bus: BusTime, directory: Path, clock: VirtualClock, look_every_s: float = 0.001
+    ) -> None:
         self.bus, self.clock = bus, clock
+        self._look_every_s, self._look_s = look_every_s, 0.0
         self.tills = {a: Till(directory / f"till {a}", a, clock) for a in bus.tills}
         self.receivers: dict[int, MulticastReceiver] = {}
         for address in self.tills:
@@ -172,8 +179,11 @@ class CanHouse:
         return self.bus.run(for_s, lambda: self._look(until))
 
     def _look(self, until: Callable[[], bool] | None) -> bool:
+        if self.bus.now_s < self._look_s:
+            return False
+        self._look_s = self.bus.now_s + self._look_every_s
         self.clock.advance(max(round(self.bus.now_s * 1000) - round(self.clock.monotonic_s() * 1000), 0))
-        for address, line in self.bus.tills_stepped():
+        for address, line in self.bus.tills.items():
             while (received := line.receive(0)) is not None:
                 take(self.tills[address], received.message)
             self.tills[address].receiver.step(self.bus.now_s)

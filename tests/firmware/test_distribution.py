@@ -272,7 +272,7 @@ def test_a_delta_of_a_hundred_cards_is_in_force_at_fifty_tills_within_300_ms_of_
 def test_half_a_mebibyte_reaches_fifty_tills_within_75_s_of_bus_time_though_a_thousandth_is_lost(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
-    can = CanHouse(BusTime(50, faults=losses(50, 70_000, 0.001)), tmp_path, clock)
+    can = CanHouse(BusTime(50, faults=losses(50, 70_000, 0.001)), tmp_path, clock, look_every_s=0.05)
     image = sign(MAKER, random.Random("large").randbytes(512 * 1024 - 127), "pos-2", 7, 3)
     assert len(image) == 512 * 1024
     ids = b"".join(terminal_id(number) for number in can.tills)

@@ -248,6 +248,18 @@ def test_a_full_disk_is_said_and_it_goes_on_when_there_is_room(till: Till) -> No
     assert till.last().state == STORED
 
 
+def test_a_report_that_the_line_did_not_take_is_said_again(till: Till) -> None:
+    till.send = lambda _report: False
+    till.receiver.notice(announce(IMAGE))
+    assert till.receiver.step(10.0) == 11.0
+    till.send = lambda _report: True
+    assert till.receiver.step(10.5) == 11.0
+    assert till.reports == []
+    till.receiver.step(11.0)
+    assert [report.state for report in till.reports] == [RECEIVING]
+    assert till.receiver.step(12.0) == float("inf"), "nothing new"
+
+
 def test_a_damaged_memory_of_notices_counts_as_none(till: Till) -> None:
     till.receiver.notice(hotlist(7, 0, 1))
     for damage in (b"", b"{", b"[]", b'{"a": 1}', b"\xff"):
