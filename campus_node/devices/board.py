@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from campuscard.v1.gateway_pb2 import GatewayState
 
 SEEN_WRITTEN_MS: Final = 10_000  # that a gateway was heard again is written at most so often
+IDLE_WRITTEN_MS: Final = 30_000  # the same of one that is attached and has nothing to say
 DEVICES_PER_KEY_MAX: Final = 4_096
 
 
@@ -42,7 +43,8 @@ class DeviceBoard:
     Args:
         db: where it stands.
         started_at_unix_ms: when this node began to listen; silence is counted from there.
-        silent_after_s: a gateway that was not heard for so long is silent.
+        silent_after_s: a gateway that was away for so long is silent. One that is attached is there, whether
+            it has something to say or not: keepalive ends the stream of a dead one.
     """
 
     def __init__(self, db: Engine, started_at_unix_ms: int, silent_after_s: float = 60.0) -> None:
@@ -51,6 +53,7 @@ class DeviceBoard:
         self._silent_after_ms = round(silent_after_s * 1000)
         self._seen: dict[str, int] = {}  # later than what is written, by at most SEEN_WRITTEN_MS
         self._written: dict[str, int] = {}
+        self._attached: set[str] = set()  # to this process
         self._lock = threading.Lock()
         self._reading = threading.Lock()  # readers take turns: they leave connections for everybody else
 
@@ -64,6 +67,7 @@ class DeviceBoard:
             version: of its software, where known.
         """
         with self._lock:
+            self._attached.add(gateway)
             self._seen[gateway] = now_unix_ms
             written = self._written.get(gateway)
             if not version and written is not None and now_unix_ms - written < SEEN_WRITTEN_MS:
@@ -75,6 +79,8 @@ class DeviceBoard:
     def gateway_gone(self, gateway: str, now_unix_ms: int) -> None:
         """Take that a gateway's stream ended. It counts as silent only after a while."""
         with self._lock:
+            self._attached.discard(gateway)
+            self._seen[gateway] = now_unix_ms
             self._written.pop(gateway, None)  # its return is written at once
             with writing(self._db) as connection:
                 before = find_gateway(connection, gateway)
@@ -104,6 +110,7 @@ class DeviceBoard:
             store.put_devices(connection, gateway, devices, before, lines_now, now_unix_ms)
             spool = min(state.spool_waiting, COUNT_MAX), min(state.spool_size, COUNT_MAX)
             hear_gateway(connection, gateway, now_unix_ms, spool=spool)
+            self._attached.add(gateway)
             self._seen[gateway] = now_unix_ms
 
     # Devices of others
@@ -141,6 +148,9 @@ class DeviceBoard:
 
     def look(self, now_unix_ms: int) -> None:
         """Find who has become silent. Call it every few seconds."""
+        for name in sorted(self._attached):
+            if now_unix_ms - self._written.get(name, 0) >= IDLE_WRITTEN_MS:
+                self._still_there(name, now_unix_ms)
         with reading(self._db) as connection:
             anybody = self._silent(connection, now_unix_ms) or self._late(connection, now_unix_ms)
         if not anybody:
@@ -158,11 +168,19 @@ class DeviceBoard:
             reported = store.reported(connection)
             return Topology(now_unix_ms, store.gateways(connection), list(reported.values()))
 
+    def _still_there(self, gateway: str, now_unix_ms: int) -> None:
+        with self._lock:
+            if gateway in self._attached:
+                with writing(self._db) as connection:
+                    hear_gateway(connection, gateway, now_unix_ms)
+                self._written[gateway] = now_unix_ms
+
     def _silent(self, connection: Connection, now_unix_ms: int) -> list[GatewayRow]:
         return [
             gateway
             for gateway in heard_gateways(connection)
-            if now_unix_ms
+            if gateway.gateway not in self._attached
+            and now_unix_ms
             - max(gateway.seen_at_unix_ms, self._seen.get(gateway.gateway, 0), self._started_at_unix_ms)
             > self._silent_after_ms
         ]

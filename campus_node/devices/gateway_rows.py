@@ -71,7 +71,7 @@ def hear_gateway(
 
 def silence_gateway(connection: Connection, gateway: GatewayRow, now_unix_ms: int) -> None:
     """Take that nothing was heard of a gateway for too long: one alarm for all that hangs on it."""
-    put_gateway(connection, replace(gateway, health=Health.SILENT, since_unix_ms=now_unix_ms))
+    put_gateway(connection, replace(gateway, health=Health.SILENT, since_unix_ms=now_unix_ms, attached=False))
     evidence: dict[str, object] = {
         "seen_at_unix_ms": gateway.seen_at_unix_ms,
         "attached": gateway.attached,

@@ -131,10 +131,23 @@ def test_a_gateway_that_is_heard_all_the_time_never_counts_as_silent(bench: Benc
     assert bench.alarms(closed=None) == []
 
 
-def test_an_attached_gateway_that_says_nothing_is_silent_too(bench: Bench) -> None:
+def test_an_attached_gateway_with_nothing_to_say_is_there_all_night(bench: Bench) -> None:
     bench.seen()
-    bench.after(61)
+    for _ in range(60):
+        bench.after(600)
+    assert bench.alarms(closed=None) == []
+    (gateway,) = bench.all().gateways
+    assert (gateway.health, gateway.seen_at_unix_ms) == (Health.WELL, bench.clock.unix_ms())
+
+
+def test_a_gateway_that_was_attached_when_the_node_was_killed_is_silent_if_it_stays_away(
+    bench: Bench,
+) -> None:
+    bench.seen()
+    again = DeviceBoard(bench.db, bench.clock.unix_ms())
+    again.look(bench.clock.unix_ms() + 61_000)
     assert bench.alarms() == [("gateway.silent", "canteen", "SERIOUS")]
+    assert not bench.all().gateways[0].attached
 
 
 def test_a_node_that_was_away_does_not_blame_gateways_for_it(bench: Bench) -> None:
@@ -189,6 +202,7 @@ def test_numbers_larger_than_a_database_holds_and_text_with_line_breaks_are_take
 
 def test_a_gateway_that_was_taken_down_is_forgotten_with_its_alarms(bench: Bench) -> None:
     bench.state(full(device(1, Health.FAILED), health=Health.DEGRADED))
+    bench.board.gateway_gone("canteen", bench.clock.unix_ms())
     bench.after(61)
     assert len(bench.alarms()) == 3
     with writing(bench.db) as connection:
