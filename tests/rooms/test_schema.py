@@ -35,7 +35,9 @@ INDEXES = {
 }
 INDEXES_SQLITE = INDEXES | {"ux_transfers_originator_transfer_id"}
 HISTORY_POSTGRES = {"ix_transfers_seq", "ix_transfers_credit_seq", "ix_transfers_debit_seq"}
-INDEXES_POSTGRES = INDEXES | HISTORY_POSTGRES | {"uq_originators_name", "uq_terminals_name"}
+INDEXES_POSTGRES = (
+    INDEXES | HISTORY_POSTGRES | {"uq_announcements_mark", "uq_originators_name", "uq_terminals_name"}
+)
 HAS_NO_TREE_OF_ITS_OWN = {"accounts", "alarms", "audit", "audit_head", "balances", "batches", "transfers"}
 
 
