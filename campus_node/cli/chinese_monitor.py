@@ -35,6 +35,7 @@ MONITOR: Final[dict[str, str]] = {
     "serial numbers": "序列号",
     "frames": "帧数",
     "verdict": "结论",
+    "python-can, cantools or pyserial is missing: pip install 'campuscard[lines]'": "缺少 python-can、cantools 或 pyserial: pip install 'campuscard[lines]'",
     "two share it": "两台共用",
     "{count} are on this line.": "这条线路上有 {count} 台。",
     "--write records CAN frames; there are none on an RS-485 line": "--write 记录 CAN 帧; RS-485 线路上没有",

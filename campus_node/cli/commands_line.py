@@ -1,6 +1,7 @@
 """`campus line`: what goes over a line, and who is on it."""
 
 from contextlib import closing, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -11,6 +12,7 @@ from campus_node.cli.register import command, group
 from campus_node.cli.report import Report, Table, columns_of
 from campus_node.cli.usage import WrongUsage
 from campus_node.wording import Sentence
+from federation.errors import Misconfigured
 
 if TYPE_CHECKING:
     from campus_node.lines.can.port import Setting
@@ -116,11 +118,11 @@ def monitor(
     With keys it opens what is sealed in sessions whose beginning it heard. --json prints an object for each
     frame and message, then a summary. Ctrl-C ends it with the summary.
     """
-    from campus_node.cli.line_view import LineView, Source
-
     everywhere = context.obj
     assert isinstance(everywhere, Everywhere)
     _demand_one(capture, interface, channel, device)
+    from campus_node.cli.line_view import LineView, Source
+
     if write is not None and device:
         raise WrongUsage(Sentence("--write records CAN frames; there are none on an RS-485 line"))
     if write is not None and write.suffix.lower() not in {".log", ".blf"}:
@@ -168,9 +170,9 @@ def scan(
     A CAN bus is only listened to. On RS-485 each address is asked: no gateway may use the line meanwhile.
     Ctrl-C ends it with what was found.
     """
+    _demand_one(None, interface, channel, device)
     from campus_node.lines.monitor.keys import names_of
 
-    _demand_one(None, interface, channel, device)
     names = {} if leases is None else names_of(leases)
     if device:
         slack_s = None if slack_ms is None else slack_ms / 1000
@@ -255,6 +257,10 @@ def _report(places: "list[Place]", names: dict[str, str]) -> Report:
 
 
 def _demand_one(capture: Path | None, interface: str, channel: str, device: str) -> None:
+    if not all(find_spec(name) for name in ("can", "cantools", "serial")):
+        raise Misconfigured(
+            Sentence("python-can, cantools or pyserial is missing: pip install 'campuscard[lines]'")
+        )
     if bool(capture) + bool(interface) + bool(device) != 1:
         raise WrongUsage(Sentence("name one line: --interface and --channel, or --device; or a capture"))
     if bool(interface) != bool(channel):

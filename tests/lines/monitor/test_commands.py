@@ -128,6 +128,15 @@ def test_wrong_usage_is_told(arguments: list[str], told: str, capsys: pytest.Cap
     assert told in err
 
 
+@pytest.mark.parametrize("name", ["can", "cantools", "serial"])
+def test_without_the_extra_it_says_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    code, _, err = _text(capsys, "scan", "-d", "/dev/null")
+    assert (code, "pip install 'campuscard[lines]'" in err) == (1, True)
+
+
 def test_a_controller_that_does_not_open_and_a_file_that_is_not_there_are_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
