@@ -44,10 +44,10 @@ class Impostor:
         """Drive the line for so long."""
         until_s = CLOCK.monotonic_s() + seconds
         while (now_s := CLOCK.monotonic_s()) < until_s:
-            self._open.line.step(now_s)
+            due_s = self._open.line.step(now_s)
             while (received := self._open.line.receive(0)) is not None:
                 self.heard.append(received.message)
-            self._open.wait(PUMP_S)
+            self._open.wait(min(due_s - CLOCK.monotonic_s(), PUMP_S))
 
     def say(self, message: bytes) -> bool:
         """Put a message on the line; tell whether the line took it."""
@@ -72,13 +72,13 @@ class Impostor:
             self.luck.randbytes(shake.NONCE_BYTES),
         ).encode()
 
-    def impersonate(self, claimed: SenderOrder, patience_s: float = 15.0) -> bool:
+    def impersonate(self, claimed: SenderOrder, patience_s: float = 30.0) -> bool:
         """Ask for a session in a terminal's name and invent the proof; tell whether it was challenged."""
         before = len(self.heard)
-        self.say(self.hello(claimed))
         until_s = CLOCK.monotonic_s() + patience_s
         while CLOCK.monotonic_s() < until_s:
-            self.pump(0.1)
+            self.say(self.hello(claimed))
+            self.pump(1.0)  # then again: nobody may have asked this address yet
             for message in self.heard[before:]:
                 if message[:1] == bytes((shake.CHALLENGE,)):
                     session = shake.Challenge.parse(message).session

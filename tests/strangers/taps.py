@@ -1,5 +1,8 @@
 """What a stranger hears on a bus, and plays again: frames as they were, and the messages in them."""
 
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import can
@@ -9,6 +12,8 @@ from campus_node.lines.serial.serial_port import SerialDevice
 from hil_rig.virtual.can_bus.broker_node import BrokerNode
 
 TO_THE_HEAD: Final = 0x18DA_0000  # P6, target 00; the source is the last byte
+
+LISTEN_EVERY_S: Final = 0.02
 
 
 class Tap(Protocol):
@@ -24,6 +29,27 @@ class Tap(Protocol):
         """Put this address's frames on the wire again as they were; return how many."""
 
     def close(self) -> None: ...
+
+
+@contextmanager
+def listening(taps: Collection[Tap]) -> Iterator[None]:
+    """Let them take everything down while the block runs, and close them."""
+    ending = threading.Event()
+
+    def listen() -> None:
+        while not ending.wait(LISTEN_EVERY_S):
+            for tap in taps:
+                tap.listen()
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+        for tap in taps:
+            tap.close()
 
 
 class CanTap:

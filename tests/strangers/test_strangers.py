@@ -16,7 +16,7 @@ from hil_rig.senders.order import SegmentLine
 from hil_rig.senders.process import SegmentProcess
 from tests.outage_lines.siege import BAUD, CAN_BITRATE, PATIENCE_S, run_checker
 from tests.strangers.impostor import CLOCK, Impostor
-from tests.strangers.taps import CanTap, SerialTap, Tap
+from tests.strangers.taps import CanTap, SerialTap, Tap, listening
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,6 @@ def attack(impostor: Impostor, tap: Tap | None, process: SegmentProcess) -> None
         impostor.impersonate(victim, patience_s=3.0)
     recorded: list[bytes] = []
     if tap is not None:
-        tap.listen()
         assert tap.replay(victim.address) > 0
         recorded = [message for message in tap.messages_of(victim.address) if message[0] == 1]
         assert recorded, "nothing of the victim was heard"
@@ -91,13 +90,13 @@ def test_no_record_of_a_stranger_is_taken_he_is_named_and_honest_terminals_go_on
     with ExitStack() as ending:
         segments = lines(ending, sockets)
         building = ending.enter_context(Building(tmp_path / "building", segments))
+        building.gateway.terminate()  # it knows its roll now, so that it looks for who should be on a line
+        building.gateway.start()
         taps: dict[str, Tap] = {
             "can0": CanTap(str(sockets / "can0")),
             "serial0": SerialTap(str(sockets / "serial0" / "tap"), BAUD),
         }
-        for tap in taps.values():
-            ending.callback(tap.close)
-            tap.listen()
+        ending.enter_context(listening(taps.values()))
         processes: list[SegmentProcess] = []
         for segment in segments:
             order = building.order(segment, WORK, seed)
@@ -106,8 +105,6 @@ def test_no_record_of_a_stranger_is_taken_he_is_named_and_honest_terminals_go_on
         for process, segment in zip(processes, segments, strict=True):
             process.wait_until(lambda now: now.durable >= 2 * HONEST, PATIENCE_S)
             order = building.order(segment, WORK, seed)
-            for tap in taps.values():
-                tap.listen()
             with Impostor(order.line, order.terminals[HONEST], seed) as impostor:
                 attack(impostor, taps.get(segment.name), process)
         for segment in segments:
