@@ -20,7 +20,6 @@ psams = Table(
     Column("key_algorithm", Text, nullable=False),
     Column("registered_at_unix_ms", BigInteger, nullable=False),
     Column("revoked_at_unix_ms", BigInteger),
-    Column("last_good_seq", BigInteger),  # of a revoked one: what is above it is no honest record
 )
 
 terminals = Table(

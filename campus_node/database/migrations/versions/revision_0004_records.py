@@ -31,7 +31,6 @@ def _registry() -> None:
         sa.Column("key_algorithm", sa.Text, nullable=False),
         sa.Column("registered_at_unix_ms", sa.BigInteger, nullable=False),
         sa.Column("revoked_at_unix_ms", sa.BigInteger),
-        sa.Column("last_good_seq", sa.BigInteger),
         sa.PrimaryKeyConstraint("psam_serial", name="pk_psams"),
     )
     op.create_table(
