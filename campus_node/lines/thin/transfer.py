@@ -18,7 +18,7 @@ JITTER: Final = 0.25
 ATTEMPTS: Final = 10
 ATTEMPTS_SILENT: Final = 2  # to a peer that was not heard since it was given up
 DONE_KEPT: Final = 256
-LATE_NUMBERS: Final = 1024  # so far behind, a message is one that was given up
+LATE_NUMBERS: Final = 64  # so far behind, a message is one that was given up
 FORGOTTEN_AFTER_S: Final = 10.0  # of silence: then any number begins anew
 NEVER_S: Final = float("inf")
 
