@@ -34,6 +34,7 @@ from federation.clock import Clock
 from federation.errors import CampusCardError, Misconfigured
 
 LOOK_EVERY_S: Final = 0.5
+CAN_GAP_S: Final = 0.003  # some frames' time: others fill the bus while one waits for its flow control
 RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 60.0
 
@@ -209,7 +210,8 @@ class LineKeeper:
         desk = LineDesk(line, HeadSessions(source, numbers, self._random), self._building, self._clock)
         self._building.line_is(self._settings, desk)
         _log.info("line.open", line=self._settings.name, kind=self._settings.kind)
-        drive = Drive(desk, clock=self._clock)
+        gap_s = CAN_GAP_S if isinstance(self._settings, CanLineSettings) else 0.0
+        drive = Drive(desk, clock=self._clock, gap_s=gap_s)
         self.tried.set()
         try:
             while not self._ending.wait(LOOK_EVERY_S):
