@@ -1,5 +1,6 @@
 """How long a record waits on CAN and on RS-485, over rates and sizes: the claim of B4.1 as a picture."""
 
+import random
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -58,7 +59,7 @@ def sweep(sizes: Sequence[int], records: int, step: Callable[[str], None]) -> li
     for rate in CAN_RATES:
         step(f"records of {len(sizes)} sizes on CAN at {rate:,} bit/s")
         for size in sizes:
-            bits = can_exchange_bits(bytes, SEALED_BYTES, size)
+            bits = can_exchange_bits(random.Random(f"contents {size}").randbytes, SEALED_BYTES, size)
             points.append(_point("CAN", rate, size, LOAD * rate / bits, records, partial(can_bus, rate)))
     for rate in SERIAL_RATES:
         step(f"records of {len(sizes)} sizes on RS-485 at {rate:,} bit/s")
@@ -126,4 +127,4 @@ def _apart(ends: Sequence[tuple[float, str, str]]) -> list[tuple[float, str, str
 
 
 def _rate(rate: int) -> str:
-    return f"{rate // 1000}k" if rate % 1000 == 0 else f"{rate:,}".replace(",", " ")
+    return f"{rate / 1000:g}k"
