@@ -122,6 +122,7 @@ class NoticeDesk:
         with self._saying() as saying:
             for terminal_id, report in reports.items():
                 holdings.note(saying, gateway, terminal_id, report)
+                orders.note_running(saying, terminal_id, report.firmware_version)
             Spreading(saying, self._key, self.shelf).order_missing(gateway, reports)
 
     # What is known.

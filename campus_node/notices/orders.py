@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from campus_node.firmware.tables import firmware_images
 from campus_node.lines import notice as signed_notice
 from campus_node.lines.distribution import BLOCK_BYTES, Manifest
 from campus_node.lines.notice import TERMINAL_ID_BYTES, TRANSFER_MAX
@@ -184,6 +185,20 @@ def steps(connection: Connection, digest: bytes, terminals: Iterable[bytes]) -> 
         for row in rows
         if row.terminal_id in wanted
     ]
+
+
+def note_running(saying: Announcing, terminal_id: bytes, firmware_version: int) -> None:
+    """Note that a terminal runs a version: the image of it that it stored is in force."""
+    images = select(firmware_images.c.hash).where(firmware_images.c.version == firmware_version)
+    saying.connection.execute(
+        update(progress)
+        .where(
+            progress.c.terminal_id == terminal_id,
+            progress.c.state == wire.DISTRIBUTION_STATE_STORED,
+            progress.c.hash.in_(images),
+        )
+        .values(state=wire.DISTRIBUTION_STATE_ACTIVE, changed_at_unix_ms=saying.now_unix_ms)
+    )
 
 
 def is_ended(state: int) -> bool:

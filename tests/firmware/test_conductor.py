@@ -203,6 +203,19 @@ def test_a_terminal_that_comes_after_its_order_expired_gets_a_new_one(campus: Ca
     assert list(second.terminal_ids) == list(first.terminal_ids)
 
 
+def test_a_terminal_that_reports_the_new_version_runs_it(campus: Campus) -> None:
+    campus.begin()
+    campus.say(CANARIES, STORED)
+    reports = {
+        goal.terminal_id: wire.TerminalReport(firmware_version=version)
+        for goal, version in zip(CANARIES, (7, 6), strict=True)
+    }
+    campus.desk.take_reports("canteen", reports)
+    with reading(campus.db) as connection:
+        goals = store.goals(connection, campus.rollout())
+    assert [goal.outcome for goal in goals[:2]] == [Outcome.ACTIVE, Outcome.STORED]
+
+
 def test_progress_is_kept_for_each_terminal(campus: Campus) -> None:
     campus.begin()
     (order,) = campus.orders("canteen")
