@@ -92,6 +92,8 @@ class Transfer:
         self._frame_due_s = NEVER_S
         self._last, self._last_s = Frame(0, b""), 0.0
         self._inbox: deque[isotp.CanMessage] = deque()
+        self._lacking = 0  # frames of the message under way, while all came in order
+        self._next_number = 0
         address = isotp.Address(
             isotp.AddressingMode.NormalFixed_29bits,
             target_address=peer,
@@ -129,13 +131,16 @@ class Transfer:
         self._inbox.append(
             isotp.CanMessage(frame.can_id, len(frame.payload), frame.payload, extended_id=True)
         )
-        if is_consecutive(frame) and self.receiving and not self._logic.transmitting():
-            self._logic.process(do_tx=False)  # most frames: they go on with a message and want no answer
-            if self.receiving:
+        if is_consecutive(frame) and self._goes_on(frame) and not self._logic.transmitting():
+            if self._lacking:  # most frames: they wait for the last of their message, and are taken together
                 self._frame_due_s = now_s + self._pause_s
                 return
+            self._logic.process(do_tx=False)
         while self._inbox:  # one call may leave some: it answers a first frame before it reads on
             self._logic.process()
+        if is_first(frame) and self.receiving:
+            self._lacking = -(-((int.from_bytes(frame.payload[:2], "big") & 0x0FFF) - 6) // 7)
+            self._next_number = 1
         self._frame_due_s = now_s + self._pause_s if self.receiving else NEVER_S
         while (message := self._logic.recv()) is not None:
             self.received.append(bytes(message))
@@ -148,6 +153,8 @@ class Transfer:
         """Give up what is overdue and return the next deadline; NEVER_S when nothing is under way."""
         if now_s >= self._frame_due_s:
             self._logic.stop_receiving()
+            self._inbox.clear()
+            self._lacking = 0
             self._frame_due_s = NEVER_S
             self.broken_count += 1
         if now_s >= self._answer_due_s:
@@ -162,12 +169,22 @@ class Transfer:
         """Forget what is half done; messages not yet begun stay."""
         self._logic.reset()
         self._inbox.clear()
+        self._lacking = 0
         self._answer_due_s = self._frame_due_s = NEVER_S
         self._tries = 0
 
     def resume(self, now_s: float) -> None:
         """Begin again what waits, after a reset."""
         self._advance(now_s)
+
+    def _goes_on(self, frame: Frame) -> bool:
+        """Count a frame that follows in the message under way; False if none does, or it is not the next."""
+        if not self._lacking or frame.payload[0] & 0x0F != self._next_number:
+            self._lacking = 0
+            return False
+        self._lacking -= 1
+        self._next_number = (self._next_number + 1) & 0x0F
+        return True
 
     def _sent(self, *, given_up: bool) -> None:
         self.waiting.popleft()
