@@ -11,7 +11,8 @@ from hil_rig.building import Work
 from tests.outage_lines.siege import CLOCK, Load, Siege, run_checker, siege_of, unanswered
 from tests.soak import size
 
-pytestmark = pytest.mark.slow
+TIMEOUT_S = size(600, 7200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(TIMEOUT_S)]
 
 KILLS = 10
 NODE_DEAD_S = 60.0
@@ -26,6 +27,7 @@ LOADS = {
     "serial0": Load(50, Work(20 * TIMES, 4.5, AGAIN, TORN)),
     "tcp0": Load(20, Work(200 * TIMES, 0.45, AGAIN, TORN)),
 }
+STORES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)][: size(1, 2)]
 RECORDS = sum(load.records for load in LOADS.values())
 
 
@@ -77,7 +79,11 @@ def besiege(directory: Path, sockets: Path, seed: int, database: str | None = No
     assert all(hit), f"a kill that nobody waited for proves nothing: {hit}"
 
 
-def test_nothing_is_lost_and_nothing_double(tmp_path: Path, sockets: Path, seed: int) -> None:
+@pytest.mark.parametrize("store", STORES)
+def test_nothing_is_lost_and_nothing_double(
+    request: pytest.FixtureRequest, tmp_path: Path, sockets: Path, seed: int, store: str
+) -> None:
     assert RECORDS >= 10_000
     assert sum(load.senders for load in LOADS.values()) == 170
-    besiege(tmp_path / "building", sockets, seed)
+    database = request.getfixturevalue("postgres_dsn") if store == "postgresql" else None
+    besiege(tmp_path / "building", sockets, seed, database)

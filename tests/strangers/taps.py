@@ -14,6 +14,7 @@ from hil_rig.virtual.can_bus.broker_node import BrokerNode
 TO_THE_HEAD: Final = 0x18DA_0000  # P6, target 00; the source is the last byte
 
 LISTEN_EVERY_S: Final = 0.02
+SEND_S_MAX: Final = 5.0
 
 
 class Tap(Protocol):
@@ -58,11 +59,13 @@ class CanTap:
     def __init__(self, channel: str) -> None:
         self._bus = BrokerNode(channel, "tap")
         self._heard: list[can.Message] = []
+        self._one_at_a_time = threading.Lock()  # who sends may read, too, to learn of a place in the queue
 
     def listen(self) -> None:
-        while (message := self._bus.recv(0)) is not None:
-            if not message.is_error_frame:
-                self._heard.append(message)
+        with self._one_at_a_time:
+            while (message := self._bus.recv(0)) is not None:
+                if not message.is_error_frame:
+                    self._heard.append(message)
 
     def messages_of(self, source: int) -> list[bytes]:
         whole: list[bytes] = []
@@ -83,20 +86,21 @@ class CanTap:
     def replay(self, source: int) -> int:
         frames = self._of(source)
         for frame in frames:
-            self._bus.send(frame, timeout=5.0)
+            self._send(frame)
         return len(frames)
 
     def flood(self, source: int, count: int) -> None:
         """Send that many frames that nobody let this address send."""
         for number in range(count):
             payload = bytes((0x20 | number & 0x0F,)) + number.to_bytes(7, "big")
-            self._bus.send(
-                can.Message(arbitration_id=TO_THE_HEAD | source, data=payload, is_extended_id=True),
-                timeout=5.0,
-            )
+            self._send(can.Message(arbitration_id=TO_THE_HEAD | source, data=payload, is_extended_id=True))
 
     def close(self) -> None:
         self._bus.shutdown()
+
+    def _send(self, frame: can.Message) -> None:
+        with self._one_at_a_time:
+            self._bus.send(frame, timeout=SEND_S_MAX)
 
     def _of(self, source: int) -> list[can.Message]:
         return [message for message in self._heard if message.arbitration_id == TO_THE_HEAD | source]

@@ -10,7 +10,7 @@ import pytest
 
 from campus_node.database.connect import connect, reading
 from campus_node.watch.store import find
-from hil_rig.building import Building, Segment, Work, free_port
+from hil_rig.building import GATEWAY, Building, Segment, Work, free_port
 from hil_rig.gateway_process import can_bus, serial_bus
 from hil_rig.senders.order import SegmentLine
 from hil_rig.senders.process import SegmentProcess
@@ -108,8 +108,8 @@ def test_no_record_of_a_stranger_is_taken_he_is_named_and_honest_terminals_go_on
             with Impostor(order.line, order.terminals[HONEST], seed) as impostor:
                 attack(impostor, taps.get(segment.name), process)
         for segment in segments:
-            wait_for_alarm(building, "line.forged", segment.name)
-        wait_for_alarm(building, "line.babbling", f"can0/{FLOODER}")
+            wait_for_alarm(building, "line.forged", f"{GATEWAY}/{segment.name}")
+        wait_for_alarm(building, "line.babbling", f"{GATEWAY}/can0/{FLOODER}")
         for process in processes:
             process.wait_until(lambda now: now.done == HONEST, PATIENCE_S)
             process.stop()
