@@ -110,7 +110,7 @@ def show_status(
     place = GatewayDirectory(directory)
     port = place.ports().status
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=STATUS_WITHIN_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/status", timeout=STATUS_WITHIN_S) as answer:
             content = cast("dict[str, Any]", json.load(answer))  # its own words, see gateway/figures.py
     except (OSError, ValueError) as error:
         raise Unavailable(
