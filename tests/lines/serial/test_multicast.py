@@ -73,7 +73,7 @@ class Spreading:
 
 @pytest.mark.parametrize(
     ("terminals", "size", "byte_errors"),
-    [(10, 64 * 1024, 1e-6), (5, 20_001, 3e-5), (3, 9, 0.0), (2, 30_000, 2e-4)],
+    [(10, 64 * 1024, 1e-6), (5, 20_001, 1e-4), (3, 9, 0.0), (2, 30_000, 2e-4)],
 )
 def test_everybody_gets_the_whole_image_and_only_what_was_lost_is_repeated(
     tmp_path: Path, terminals: int, size: int, byte_errors: float, seed: int
@@ -83,7 +83,7 @@ def test_everybody_gets_the_whole_image_and_only_what_was_lost_is_repeated(
     assert spread.run(120), spread.sender.waiting_for
     assert spread.sender.stored == spread.whole() == set(bus.tills)
     hits = sum(port.wrong_bytes for port in bus.ports.values())
-    assert hits or byte_errors < 1e-5
+    assert hits or byte_errors < 1e-4
     least = -(-size // 976)
     assert least <= spread.sender.piece_count <= least + 4 + hits
     bus.close()
