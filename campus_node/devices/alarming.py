@@ -54,6 +54,8 @@ def device_alarm_changes(
     Args:
         line_before, before: None = it was not known.
     """
+    if before is None and now is Health.WELL:
+        return False  # it has raised nothing yet
     if line_now in LINE_DOWN:
         return now is Health.WELL and before is not Health.WELL
     return before is not now or line_before in LINE_DOWN

@@ -140,7 +140,7 @@ def put_report(
         "reported_by": key,
     }
     put(connection, reported_devices, [row])
-    if changed:
+    if changed and not (before is None and report.health is Health.WELL):
         evidence: dict[str, object] = {"reason": report.reason, "place": report.place, "reported_by": key}
         tell(connection, Part.DEVICE, report.subject, report.health, evidence, now_unix_ms)
 
