@@ -21,10 +21,11 @@ from hil_rig.processes import ProcessFailed
 from hil_rig.senders.order import SegmentLine
 from hil_rig.senders.process import SegmentProcess
 from hil_rig.virtual.can_bus.broker_node import BrokerOrders
+from tests.soak import size
 
 CAN_BITRATE: Final = 250_000
 BAUD: Final = 115_200
-PATIENCE_S: Final = 240.0  # for one step; the machine may be busy with other things
+PATIENCE_S: Final = float(size(240, 1800))  # for one step; the machine may be busy with other things
 CLOCK: Final = SystemClock()
 
 
