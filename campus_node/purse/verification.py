@@ -117,9 +117,38 @@ def verify_records(
         for start in range(0, len(places), BATCH_RECORDS):
             batch = places[start : start + BATCH_RECORDS]
             chosen = [records[place] for place in batch]
-            for place, verdict in zip(batch, _BATCH[algorithm](chosen, issuer_keys), strict=True):
+            purchase_keys = _card_keys(algorithm, chosen, issuer_keys.purchase)
+            tac_keys = _card_keys(algorithm, chosen, issuer_keys.tac)
+            found = _BATCH[algorithm](chosen, purchase_keys, tac_keys)
+            for place, verdict in zip(batch, found, strict=True):
                 verdicts[place] = verdict
     return verdicts
+
+
+def verify_with_card_keys(
+    algorithm: Algorithm,
+    records: Sequence[PurchaseRecord],
+    purchase_keys: Sequence[bytes],
+    tac_keys: Sequence[bytes],
+) -> list[Verdict]:
+    """Check records of one algorithm with the keys of their cards, as a token gives them out.
+
+    Args:
+        records: their fields have been checked: see `keys_of`.
+        purchase_keys, tac_keys: 16 bytes each, one for each record.
+    """
+    return list(_BATCH[algorithm](records, purchase_keys, tac_keys))
+
+
+def keys_of(records: Sequence[PurchaseRecord]) -> dict[tuple[int, Algorithm], list[int]]:
+    """Return the places of the records by the version and algorithm of their keys.
+
+    A record whose algorithm is unknown has no place.
+
+    Raises:
+        ValueError: a record's field has the wrong length or does not fit.
+    """
+    return _by_key(records)
 
 
 def _by_key(records: Sequence[PurchaseRecord]) -> dict[tuple[int, Algorithm], list[int]]:
@@ -157,9 +186,9 @@ _CBC_8: Final = modes.CBC(bytes(8))
 _CBC_16: Final = modes.CBC(bytes(16))
 
 
-def _verify_tdes(records: Sequence[PurchaseRecord], issuer_keys: IssuerKeys) -> Iterator[Verdict]:
-    purchase_keys = _card_keys(Algorithm.TDES, records, issuer_keys.purchase)
-    tac_keys = _card_keys(Algorithm.TDES, records, issuer_keys.tac)
+def _verify_tdes(
+    records: Sequence[PurchaseRecord], purchase_keys: Sequence[bytes], tac_keys: Sequence[bytes]
+) -> Iterator[Verdict]:
     tac_key_numbers = [int.from_bytes(k[:8], "big") ^ int.from_bytes(k[8:], "big") for k in tac_keys]
     for record, purchase_key, tac_number in zip(records, purchase_keys, tac_key_numbers, strict=True):
         seed = _SEED.pack(record.card_random, record.offline_seq, record.terminal_seq & 0xFFFF)
@@ -171,9 +200,9 @@ def _verify_tdes(records: Sequence[PurchaseRecord], issuer_keys: IssuerKeys) -> 
         yield _verdict(record, mac2[:4], tac_blocks[16:20])
 
 
-def _verify_sm4(records: Sequence[PurchaseRecord], issuer_keys: IssuerKeys) -> Iterator[Verdict]:
-    purchase_keys = _card_keys(Algorithm.SM4, records, issuer_keys.purchase)
-    tac_keys = _card_keys(Algorithm.SM4, records, issuer_keys.tac)
+def _verify_sm4(
+    records: Sequence[PurchaseRecord], purchase_keys: Sequence[bytes], tac_keys: Sequence[bytes]
+) -> Iterator[Verdict]:
     for record, purchase_key, tac_key in zip(records, purchase_keys, tac_keys, strict=True):
         seed = _SEED.pack(record.card_random, record.offline_seq, record.terminal_seq & 0xFFFF)
         session = Cipher(SM4(purchase_key), _ECB).encryptor().update(seed + _complements(seed))
@@ -183,7 +212,8 @@ def _verify_sm4(records: Sequence[PurchaseRecord], issuer_keys: IssuerKeys) -> I
         yield _verdict(record, mac2[:4], tac_blocks[16:20])
 
 
-_BATCH: Final[Mapping[Algorithm, Callable[[Sequence[PurchaseRecord], IssuerKeys], Iterator[Verdict]]]] = {
+_Check = Callable[[Sequence[PurchaseRecord], Sequence[bytes], Sequence[bytes]], Iterator[Verdict]]
+_BATCH: Final[Mapping[Algorithm, _Check]] = {
     Algorithm.TDES: _verify_tdes,
     Algorithm.SM4: _verify_sm4,
 }
