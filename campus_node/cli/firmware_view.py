@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from campus_node.cli.arguments import shown_instant
 from campus_node.cli.report import Report, Table, columns_of
-from campus_node.firmware.image import label_of
 from campus_node.firmware.rollout import GOOD, NO_RING, Outcome, State
-from campus_node.firmware.store import Goal, Rollout
 from campus_node.wording import Sentence
+
+if TYPE_CHECKING:
+    from campus_node.firmware.store import Goal, Rollout
 
 _STATES: Final[dict[State, Sentence]] = {
     State.RUNNING: Sentence("running"),
@@ -45,6 +46,8 @@ def key_report(path: Path, public_path: Path, key_id: bytes) -> Report:
 
 def image_report(file: bytes, told: Sentence, *, believed: bool | None = None) -> Report:
     """Show what an image says of itself."""
+    from campus_node.firmware.image import label_of
+
     label, key_id = label_of(file)
     content: dict[str, object] = {
         "model": label.model,
@@ -67,7 +70,7 @@ def image_report(file: bytes, told: Sentence, *, believed: bool | None = None) -
     return Report(content, [Table(columns_of("field", "value"), rows), told], holds=believed is not False)
 
 
-def rollouts_report(found: Sequence[tuple[Rollout, Sequence[Goal]]]) -> Report:
+def rollouts_report(found: Sequence[tuple["Rollout", Sequence["Goal"]]]) -> Report:
     """Show all rollouts, a line each."""
     rows: list[list[str | Sentence]] = [
         [
@@ -90,7 +93,7 @@ def rollouts_report(found: Sequence[tuple[Rollout, Sequence[Goal]]]) -> Report:
     )
 
 
-def rollout_report(known: Rollout, goals: Sequence[Goal]) -> Report:
+def rollout_report(known: "Rollout", goals: Sequence["Goal"]) -> Report:
     """Show one rollout and how far each of its terminals is."""
     rows: list[list[str | Sentence]] = [
         [
@@ -126,7 +129,7 @@ def rollout_report(known: Rollout, goals: Sequence[Goal]) -> Report:
     return Report(content, [*told, table], holds=known.standing.state is not State.FAILED)
 
 
-def _as_json(known: Rollout, goals: Sequence[Goal]) -> dict[str, object]:
+def _as_json(known: "Rollout", goals: Sequence["Goal"]) -> dict[str, object]:
     standing, policy = known.standing, known.policy
     return {
         "id": known.rollout,
@@ -146,7 +149,7 @@ def _as_json(known: Rollout, goals: Sequence[Goal]) -> dict[str, object]:
     }
 
 
-def _goal_as_json(goal: Goal) -> dict[str, object]:
+def _goal_as_json(goal: "Goal") -> dict[str, object]:
     return {
         "terminal": goal.name,
         "terminal_id": goal.terminal_id.hex().upper(),
@@ -163,5 +166,5 @@ def _good(goals: Sequence[Goal]) -> int:
     return sum(1 for goal in goals if goal.outcome in GOOD)
 
 
-def _ring(known: Rollout) -> str:
+def _ring(known: "Rollout") -> str:
     return "" if known.standing.ring == NO_RING else str(known.standing.ring)
