@@ -75,7 +75,7 @@ class PurchaseRequest:
     """What is to be paid.
 
     Args:
-        amount_fen: 1 to 2**32 - 1.
+        amount_fen: 1 to 2**32 - 1; 0 with CAPP only, which then writes its records and moves nothing.
         made_at: the terminal's clock, 7 bytes BCD YYYYMMDDhhmmss.
         transaction_type: EP_PURCHASE, ED_PURCHASE, CASH (always the deposit) or CAPP.
         purse: for CAPP; the other types name theirs.
@@ -301,7 +301,8 @@ def _purse_of(request: PurchaseRequest) -> Purse:
 
 def _check(request: PurchaseRequest) -> None:
     assert request.transaction_type in PURCHASES, f"{request.transaction_type.name} is no purchase"
-    assert request.amount_fen > 0, "callers validate amounts at the edge"
+    least_fen = 0 if request.capp else 1
+    assert request.amount_fen >= least_fen, "callers validate amounts at the edge"
     assert not request.capp or request.transaction_type is TransactionType.CAPP, "records go with CAPP only"
     try:
         d = request.made_at.hex()

@@ -27,4 +27,5 @@ class CutOff:
     connected = False
 
     def ask(self, asked: wire.AuthorizationAsked, now_s: float) -> Question:
-        raise AssertionError("nobody is asked while cut off")
+        """Raise AssertionError: nobody is asked while cut off."""
+        raise AssertionError(f"asked for {asked.amount_fen} fen at {now_s} while cut off")

@@ -1,6 +1,6 @@
 """What a till is set up as: its mode, tariff and place. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from campus_node.purse.presenting import CardLayout
@@ -19,8 +19,10 @@ class Mode(StrEnum):
     EXIT = "exit"  # vehicle: it ends
     LOAD = "load"  # load machine (圈存机)
 
-
-VEHICLE = frozenset({Mode.FLAT, Mode.ENTRY, Mode.EXIT})
+    @property
+    def by_stops(self) -> bool:
+        """Whether a ride's entrance or exit is recorded in the card."""
+        return self in {Mode.ENTRY, Mode.EXIT}
 
 
 class Consent(StrEnum):
@@ -71,7 +73,7 @@ class TillSettings:
     tariff: int = 0
     stop: int = 0
     consent: Consent = Consent.BUTTON
-    psam_tries: int = 10
+    psam_tries: int = 100
     shown_s: float = 3.0
     online_wait_ms: int = 3_000
-    layout: CardLayout = CardLayout()
+    layout: CardLayout = field(default_factory=CardLayout)

@@ -41,7 +41,7 @@ class WallClock:
         return self._floor_ms > 0 and 0 <= since_ms <= BELIEVED_DAYS * _DAY_MS
 
     def told(self, time: ToldTime) -> None:
-        """Set the clock by what the gateway said; what is too vague, or behind the journal, changes nothing."""
+        """Set the clock by what the gateway said; what is vague, or behind the journal, changes nothing."""
         now_ms = time.unix_ms + round((self._own.monotonic_s() - time.at_s) * 1000)
         if time.uncertainty_ms > UNCERTAINTY_MS_MAX or now_ms < self._floor_ms:
             return
