@@ -20,6 +20,7 @@ psams = Table(
     Column("key_algorithm", Text, nullable=False),
     Column("registered_at_unix_ms", BigInteger, nullable=False),
     Column("revoked_at_unix_ms", BigInteger),
+    Column("last_good_terminal_seq", BigInteger),  # of a revoked one; what it counted later is refused
 )
 
 terminals = Table(
