@@ -162,7 +162,7 @@ def _goal_as_json(goal: "Goal") -> dict[str, object]:
     }
 
 
-def _good(goals: Sequence[Goal]) -> int:
+def _good(goals: Sequence["Goal"]) -> int:
     return sum(1 for goal in goals if goal.outcome in GOOD)
 
 
