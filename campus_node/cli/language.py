@@ -13,6 +13,7 @@ from campus_node.cli.chinese_keys import KEYS
 from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_monitor import MONITOR
+from campus_node.cli.chinese_pos import POS
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_records import RECORDS
 from campus_node.cli.chinese_rig import RIG
@@ -38,6 +39,7 @@ CATALOGUE: Final[Mapping[str, str]] = (
     | FIRMWARE
     | DEVICES
     | SPENDING
+    | POS
 )
 
 

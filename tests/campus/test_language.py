@@ -11,6 +11,7 @@ from campus_node.cli.chinese_keys import KEYS
 from campus_node.cli.chinese_lines import LINES
 from campus_node.cli.chinese_messages import MESSAGES
 from campus_node.cli.chinese_monitor import MONITOR
+from campus_node.cli.chinese_pos import POS
 from campus_node.cli.chinese_purse import PURSE
 from campus_node.cli.chinese_records import RECORDS
 from campus_node.cli.chinese_rig import RIG
@@ -48,7 +49,7 @@ def test_the_catalogue_has_nothing_that_nobody_says() -> None:
 
 def test_no_text_stands_in_the_catalogue_twice() -> None:
     parts = (CARD, CARD_HELP, HELP, KEYS, LINES, MESSAGES, PURSE, RIG, SETTINGS, TERMINAL)
-    parts += (GATEWAY, MONITOR, RECORDS, FIRMWARE, DEVICES, SPENDING)
+    parts += (GATEWAY, MONITOR, RECORDS, FIRMWARE, DEVICES, SPENDING, POS)
     assert len(CATALOGUE) == sum(map(len, parts))
 
 
