@@ -31,6 +31,8 @@ from hil_rig.senders.order import SegmentLine, SegmentOrder, SenderOrder
 GATEWAY: Final = "canteen"
 ISSUER: Final = bytes.fromhex("4355434100000001")
 SESSION_KEY: Final = bytes.fromhex("C8C8C8C8C8C8C8C81122334455667788")  # public: of the rig's PSAMs
+PURCHASE_KEY: Final = bytes.fromhex("46DA0459B13DC36C98643A9705EAFC9F")  # public, as in the rig's profiles
+TAC_KEY: Final = bytes.fromhex("50505050505050501122334455667788")  # likewise
 PASSPHRASE: Final = "anybody may read this here"  # noqa: S105
 QUICK: Final = Cost(memory_kib=64, iterations=1, lanes=1)
 MODEL: Final = "sender-1"
@@ -106,13 +108,9 @@ class Building:
 
     def order(self, segment: Segment, work: Work, seed: int) -> SegmentOrder:
         """Return what the senders of a line are told to do."""
-        line = segment.line
-        if line.kind == "tcp":
-            authority = str(self.campus.directory / "pki" / "campus.pem")
-            line = replace(line, server_name=self._gateway_name, authority=authority)
         return SegmentOrder(
             str(self._directory / segment.name),
-            line,
+            self.line_of(segment),
             tuple(self.terminals[segment.name]),
             work.records_each,
             work.interval_s,
@@ -121,10 +119,21 @@ class Building:
             work.torn,
         )
 
+    def line_of(self, segment: Segment) -> SegmentLine:
+        """Return where the terminals of a line hang, with what they must know of the gateway."""
+        line = segment.line
+        if line.kind != "tcp":
+            return line
+        authority = str(self.campus.directory / "pki" / "campus.pem")
+        return replace(line, server_name=self._gateway_name, authority=authority)
+
     def _make_keys(self) -> None:
         place = self.campus.directory
-        name = campus_key(Usage.PSAM_SESSION, 1, Algorithm.TDES, ISSUER)
-        SealedFile.create(place / "keys", ISSUER, PASSPHRASE, QUICK).put(name, SESSION_KEY, self._clock)
+        store = SealedFile.create(place / "keys", ISSUER, PASSPHRASE, QUICK)
+        for usage, value in (
+            (Usage.PSAM_SESSION, SESSION_KEY), (Usage.PURCHASE, PURCHASE_KEY), (Usage.TAC, TAC_KEY),
+        ):  # fmt: skip
+            store.put(campus_key(usage, 1, Algorithm.TDES, ISSUER), value, self._clock)
         (place / "keys.passphrase").write_text(PASSPHRASE + "\n")
 
     def _terminals(self, segment: Segment, first: int) -> list[SenderOrder]:

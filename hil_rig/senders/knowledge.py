@@ -25,11 +25,11 @@ class Knowledge:
 
     def begin(self, journal_id: bytes, terminal_id: bytes) -> None:
         """Say whose file this is."""
-        self._keep({"journal": journal_id.hex().upper(), "terminal": terminal_id.hex().upper()})
+        self.keep({"journal": journal_id.hex().upper(), "terminal": terminal_id.hex().upper()})
 
     def appended(self, seq: int, body: bytes) -> None:
         """Keep what a record holds."""
-        self._keep({"appended": seq, "body": body.hex().upper()})
+        self.keep({"appended": seq, "body": body.hex().upper()})
 
     def sent(self, first_seq: int, last_seq: int, at_unix_ms: int) -> None:
         """Note that records were sent; it need not survive the machine, only its processes."""
@@ -37,18 +37,19 @@ class Knowledge:
 
     def acknowledged(self, through: int, backed_up: int, verdicts: Verdicts, at_unix_ms: int) -> None:
         """Keep an acknowledgement."""
-        self._keep(
+        self.keep(
             {"acknowledged": through, "backed_up": backed_up, "verdicts": verdicts, "at_unix_ms": at_unix_ms}
         )
 
     def close(self) -> None:
         os.close(self._file)
 
-    def _keep(self, event: dict[str, object]) -> None:
-        self._write(event)
+    def keep(self, *events: dict[str, object]) -> None:
+        """Keep events of whoever sends, all of them with one write to the disk."""
+        self._write(*events)
         os.fdatasync(self._file)
 
-    def _write(self, event: dict[str, object]) -> None:
-        line = json.dumps(event).encode() + b"\n"
-        written = os.write(self._file, line)
-        assert written == len(line), "a short write to a regular file: the disk is full"
+    def _write(self, *events: dict[str, object]) -> None:
+        lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+        written = os.write(self._file, lines)
+        assert written == len(lines), "a short write to a regular file: the disk is full"
