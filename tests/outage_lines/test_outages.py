@@ -22,10 +22,10 @@ TORN = 5  # senders of each line whose first record is half a write: the node's 
 QUARANTINED = "5"  # as in the table
 TIMES = size(1, 10)
 LOADS = {
-    "can0": Load(50, Work(50 * TIMES, 1.8, AGAIN, TORN)),
-    "can1": Load(50, Work(50 * TIMES, 1.8, AGAIN, TORN)),
-    "serial0": Load(50, Work(20 * TIMES, 4.5, AGAIN, TORN)),
-    "tcp0": Load(20, Work(200 * TIMES, 0.45, AGAIN, TORN)),
+    "can0": Load(50, Work(40 * TIMES, 2.2, AGAIN, TORN)),
+    "can1": Load(50, Work(40 * TIMES, 2.2, AGAIN, TORN)),
+    "serial0": Load(50, Work(10 * TIMES, 8.0, AGAIN, TORN)),  # every process hears every byte there
+    "tcp0": Load(20, Work(275 * TIMES, 0.33, AGAIN, TORN)),
 }
 STORES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)][: size(1, 2)]
 RECORDS = sum(load.records for load in LOADS.values())
