@@ -17,6 +17,7 @@ from campus_node.registry import cards
 from federation.clock import SystemClock
 from hil_rig.building import PURCHASE_KEY, TAC_KEY, Building, Segment, free_port
 from hil_rig.gateway_process import can_bus, serial_bus
+from hil_rig.processes import POLL_S, ProcessFailed
 from hil_rig.senders.order import SegmentLine
 from hil_rig.tills.chips import ISSUER
 from hil_rig.tills.order import CardOrder, TillsOrder
@@ -27,6 +28,7 @@ from hil_rig.tills.taps import Round, Tap
 CAN_BITRATE: Final = 250_000
 BAUD: Final = 115_200
 CAMPUS_NUMBER: Final = 1
+SPOOL_TIMEOUT_S: Final = 60.0
 LEAD_S: Final = 0.5  # between telling all processes what to tap and the moment when they do
 
 
@@ -154,6 +156,12 @@ class Canteen:
         """Stop tills, gateway and node in order; files and tables are complete then. Raise ProcessFailed."""
         for process in self.tills.values():
             process.stop()
+        gateway = self.building.gateway
+        deadline_s = self._clock.monotonic_s() + SPOOL_TIMEOUT_S
+        while gateway.status()["spool"]["waiting"]:
+            if self._clock.monotonic_s() > deadline_s:
+                raise ProcessFailed(f"the gateway keeps records back:\n{gateway.log_tail()}")
+            self._clock.sleep(POLL_S)
         self.building.gateway.terminate()
         self.building.node.terminate()
 

@@ -111,9 +111,9 @@ class Hands:
     def _lay_due(self, now_s: float) -> None:
         """Lay the cards whose moment has come. After each, its till goes on: its record leaves at once."""
         while self._due and self._due[0][0] <= now_s:
-            _, tap = self._due.pop(0)
+            due_s, tap = self._due.pop(0)
             till = self._tills[tap.till]
-            till.tap(tap, self._cards[tap.asn])
+            till.tap(tap, self._cards[tap.asn], due_s)
             if till.awaits_card:
                 back_s = self._clock.monotonic_s() + tap.back_after_s
                 self._plan(back_s, Tap(tap.number, tap.till, tap.asn, tap.amount_fen))

@@ -33,6 +33,7 @@ from hil_rig.virtual.card import VirtualCard
 from hil_rig.virtual.in_process import VirtualReader
 from hil_rig.virtual.profile import PsamProfile
 
+NS_PER_S: Final = 1_000_000_000
 ANSWERS_MAX: Final = 3  # questions about one sale that the cashier answers with OK
 
 
@@ -163,14 +164,24 @@ class Terminal:
         self._note_sent()
         self._due_s = now_s if self._inbox.fetch() else min(line_s, uplink_s)
 
-    def tap(self, tap: Tap, card: VirtualCard) -> None:
+    def tap(self, tap: Tap, card: VirtualCard, due_s: float) -> None:
         """Type an amount, lay a card, answer what is asked, and take the card away.
 
         A till that awaits the same card is given it again instead: nothing is typed then.
+
+        Args:
+            due_s: when the card was to be laid there; monotonic seconds.
         """
         self._tapped += 1
         self._knowledge.keep(
-            {"tapped": tap.number, "asn": tap.asn, "amount_fen": tap.amount_fen, "at_ns": self._now_ns()}
+            {
+                "tapped": tap.number,
+                "asn": tap.asn,
+                "amount_fen": tap.amount_fen,
+                "due_ns": int(due_s * NS_PER_S) or self._now_ns(),
+                "at_ns": self._now_ns(),
+                "at_unix_ms": self._clock.unix_ms(),
+            }
         )
         now_s = self._clock.monotonic_s()
         if not self.awaits_card:
@@ -236,4 +247,4 @@ class Terminal:
         self._apdus += 1
 
     def _now_ns(self) -> int:
-        return int(self._clock.monotonic_s() * 1e9)
+        return int(self._clock.monotonic_s() * NS_PER_S)
