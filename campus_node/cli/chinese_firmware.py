@@ -52,6 +52,7 @@ FIRMWARE: Final[dict[str, str]] = {
     "an image cannot be kept: {cause}": "镜像无法保存: {cause}",
     "an image that is not what was announced": "镜像与公告不符",
     "a change of a hotlist that cannot be used": "黑名单变更无法使用",
+    "a hotlist holds {most} cards, no more": "一份黑名单至多 {most} 张卡",
     "is no list of meals: HH:MM-HH:MM, by commas": "不是用餐时段: 应为 HH:MM-HH:MM, 以逗号分隔",
     "it does not fit the version that is there": "与现有版本不衔接",
     "the image has another version than was announced": "镜像版本与公告不符",

@@ -12,7 +12,7 @@ from campus_node.database.connect import reading, writing
 from campus_node.notices import announcing, holdings, hotlists, orders, parameters
 from campus_node.notices.announcing import Announcing, Told
 from campus_node.notices.hotlists import HotlistChange
-from campus_node.notices.key import signing_key
+from campus_node.notices.key import HOTLIST_FILE_NAME, signing_key
 from campus_node.notices.shelf import Shelf
 from campus_node.notices.spreading import Spreading
 from campus_node.operators.audit import Actor, AuditedChange, auditing
@@ -36,29 +36,45 @@ class NoticeDesk:
     Args:
         db: the campus's database.
         key: with which notices are signed; see `campus_node.notices.key`.
+        hotlist_key: with which hotlists are signed.
         shelf: where what is distributed lies.
         clock: tells the time.
     """
 
-    def __init__(self, db: Engine, key: Ed25519PrivateKey, shelf: Shelf, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Engine,
+        key: Ed25519PrivateKey,
+        hotlist_key: Ed25519PrivateKey,
+        shelf: Shelf,
+        clock: Clock,
+    ) -> None:
         self._db = db
         self._key = key
+        self._hotlist_key = hotlist_key
         self.shelf = shelf
         self._clock = clock
 
     @classmethod
     def of(cls, directory: Path, db: Engine, clock: Clock) -> "NoticeDesk":
-        """Return the desk of the campus in a directory; makes its notice key if there is none.
+        """Return the desk of the campus in a directory; makes its two keys if they are not there.
 
         Raises:
-            Misconfigured: the key cannot be read or made.
+            Misconfigured: a key cannot be read or made.
         """
-        return cls(db, signing_key(directory / "pki"), Shelf(directory / "data" / "distribution"), clock)
+        pki = directory / "pki"
+        hotlist_key = signing_key(pki, HOTLIST_FILE_NAME)
+        return cls(db, signing_key(pki), hotlist_key, Shelf(directory / "data" / "distribution"), clock)
 
     @property
     def public_key(self) -> bytes:
         """The key under which terminals believe notices: Ed25519, 32 bytes; goes into every TerminalRoll."""
         return self._key.public_key().public_bytes_raw()
+
+    @property
+    def hotlist_public_key(self) -> bytes:
+        """The key under which anybody believes this campus's hotlists: Ed25519, 32 bytes."""
+        return self._hotlist_key.public_key().public_bytes_raw()
 
     # What operators and other rooms change.
 
@@ -79,7 +95,7 @@ class NoticeDesk:
                 before={"version": before},
                 after={"version": after, "listed": len(wanted.listed), "removed": len(wanted.removed)},
             )
-            spreading = Spreading(saying, self._key, self.shelf)
+            spreading = Spreading(saying, self._key, self._hotlist_key, self.shelf)
             spreading.say_versions()
             urgent = spreading.revoke(wanted.issuer, before, after)
             if not urgent:
@@ -95,7 +111,7 @@ class NoticeDesk:
             new = parameters.replace(saying.connection, content, effective_at_unix_ms, saying.now_unix_ms)
             if known is None or known.version != new.version:
                 audited.record(actor, "parameters.change", str(new.version), why, after=dict(content))
-                spreading = Spreading(saying, self._key, self.shelf)
+                spreading = Spreading(saying, self._key, self._hotlist_key, self.shelf)
                 spreading.say_parameters(new)
                 spreading.order_parameters(new)
             return new.version
@@ -123,7 +139,7 @@ class NoticeDesk:
             for terminal_id, report in reports.items():
                 holdings.note(saying, gateway, terminal_id, report)
                 orders.note_running(saying, terminal_id, report.firmware_version)
-            Spreading(saying, self._key, self.shelf).order_missing(gateway, reports)
+            Spreading(saying, self._key, self._hotlist_key, self.shelf).order_missing(gateway, reports)
 
     # What is known.
 
@@ -133,9 +149,9 @@ class NoticeDesk:
             return hotlists.versions(connection)
 
     def hotlist_delta(self, issuer: bytes, from_version: int) -> wire.HotlistDelta | None:
-        """Return what leads from a version to the newest one, None if that is it; 0 = everything."""
+        """Return what leads from a version to the newest one, signed, None if that is it; 0 = everything."""
         with reading(self._db) as connection:
-            return hotlists.delta(connection, issuer, from_version)
+            return hotlists.delta(connection, self._hotlist_key, issuer, from_version)
 
     def parameters(self) -> wire.Parameters | None:
         """Return the newest parameters; None if there never were any."""

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, delete, insert, select, update
 
-from campus_node.lines.messages import ASN_BYTES, ISSUER_BYTES
+from campus_node.lines.messages import ISSUER_BYTES
 from campus_node.notices.tables import hotlist_changes, hotlist_entries, hotlists
 from campus_node.wording import Sentence
 from campuscard.v1 import terminal_pb2 as wire
-from federation.errors import Refused
+from federation.errors import Refused, Unreadable
+from federation.hotlist import NUMBER_MAX, OUTSIDE_MAX, Hotlist, Reason, number_of
+from federation.hotlist_delta import sign
 
 CHANGED_MAX: Final = 10_000  # cards in one change
 VERSIONS_KEPT: Final = 1_000  # deltas reach back so far; who is further behind gets everything
@@ -23,11 +26,11 @@ class HotlistChange:
 
     Args:
         issuer: 8 bytes.
-        listed: cards to refuse, 10 bytes each, with the reason (`HotlistReason`).
+        listed: cards to refuse, 10 bytes BCD each, with the reason (`HotlistReason`).
         removed: cards that are refused no more, for example because they expired.
 
     Raises:
-        Refused: a length is wrong, more than CHANGED_MAX cards, a reason unknown, or a card on both
+        Refused: a card's number is none, more than CHANGED_MAX cards, a reason unknown, or a card on both
             sides.
     """
 
@@ -38,13 +41,17 @@ class HotlistChange:
     def __post_init__(self) -> None:
         fits = (
             len(self.issuer) == ISSUER_BYTES
-            and all(len(asn) == ASN_BYTES for asn in (*self.listed, *self.removed))
+            and all(_is_card(asn) for asn in (*self.listed, *self.removed))
             and len(self.listed) + len(self.removed) <= CHANGED_MAX
             and REASONS.issuperset(self.listed.values())
             and self.removed.isdisjoint(self.listed)
         )
         if not fits:
             raise Refused(Sentence("a change of a hotlist that cannot be used"))
+
+
+class HotlistFull(Refused):
+    """No terminal could hold so many cards: OUTSIDE_MAX are listed already."""
 
 
 def versions(connection: Connection) -> dict[bytes, int]:
@@ -63,6 +70,8 @@ def change(connection: Connection, wanted: HotlistChange) -> tuple[int, int]:
     new |= dict.fromkeys(wanted.removed & now.keys())
     if not new:
         return before, before
+    if len(now.keys() | {asn for asn in new if new[asn] is not None}) > OUTSIDE_MAX:
+        raise HotlistFull(Sentence("a hotlist holds {most} cards, no more", most=OUTSIDE_MAX))
     after = before + 1
     if known is None:
         connection.execute(insert(hotlists).values(issuer=wanted.issuer, version=after, floor=0))
@@ -83,8 +92,10 @@ def change(connection: Connection, wanted: HotlistChange) -> tuple[int, int]:
     return before, after
 
 
-def delta(connection: Connection, issuer: bytes, from_version: int) -> wire.HotlistDelta | None:
-    """Return what leads from a version to the newest one; None if it is the newest already.
+def delta(
+    connection: Connection, key: Ed25519PrivateKey, issuer: bytes, from_version: int
+) -> wire.HotlistDelta | None:
+    """Return what leads from a version to the newest one, signed; None if it is the newest already.
 
     Who is behind what is remembered, or ahead of what we have (it was told more than a restored database
     knows), gets everything anew: from_version is 0 then.
@@ -92,9 +103,12 @@ def delta(connection: Connection, issuer: bytes, from_version: int) -> wire.Hotl
     known = connection.execute(select(hotlists).where(hotlists.c.issuer == issuer)).first()
     if known is None or from_version == known.version:
         return None
+    entries = _entries(connection, issuer)
     result = wire.HotlistDelta(issuer=issuer, to_version=known.version)
+    listed = {number_of(asn): Reason(reason) for asn, reason in entries.items()}
+    result.signature = sign(Hotlist(issuer, known.version, (), listed), key).signature
     if not max(known.floor, 1) <= from_version < known.version:
-        for asn, reason in sorted(_entries(connection, issuer).items()):
+        for asn, reason in sorted(entries.items()):
             result.added.add(asn=asn, reason=wire.HotlistReason.ValueType(reason))
         return result
     result.from_version = from_version
@@ -115,6 +129,13 @@ def delta(connection: Connection, issuer: bytes, from_version: int) -> wire.Hotl
 def _entries(connection: Connection, issuer: bytes) -> dict[bytes, int]:
     query = select(hotlist_entries.c.asn, hotlist_entries.c.reason).where(hotlist_entries.c.issuer == issuer)
     return {row.asn: row.reason for row in connection.execute(query)}
+
+
+def _is_card(asn: bytes) -> bool:
+    try:
+        return number_of(asn) <= NUMBER_MAX
+    except Unreadable:
+        return False
 
 
 def _forget_old(connection: Connection, issuer: bytes, floor: int) -> None:

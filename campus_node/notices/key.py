@@ -1,4 +1,8 @@
-"""The key with which a campus signs what it says to all its terminals: `pki/notice.key`, Ed25519."""
+"""The keys with which a campus signs what it says to all its terminals, Ed25519, each in its file of `pki`.
+
+`notice.key` signs what is said, `hotlist.key` the hotlist of the campus's own cards (docs/hotlist.md): a list
+is believed wherever it was passed on, a notice only where the campus speaks to its own terminals.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -11,18 +15,20 @@ from campus_node.wording import Sentence
 from federation.errors import Misconfigured
 
 FILE_NAME: Final = "notice.key"
+HOTLIST_FILE_NAME: Final = "hotlist.key"
 
 
-def signing_key(directory: Path) -> Ed25519PrivateKey:
-    """Return the notice key of a campus; the first call makes it.
+def signing_key(directory: Path, name: str = FILE_NAME) -> Ed25519PrivateKey:
+    """Return a signing key of a campus; the first call makes it.
 
     Args:
         directory: the campus's `pki`.
+        name: of its file.
 
     Raises:
         Misconfigured: it cannot be read or made, or the file holds another kind of key.
     """
-    path = directory / FILE_NAME
+    path = directory / name
     with files.locked(directory):
         if not path.exists():
             write_key(path, Ed25519PrivateKey.generate())

@@ -28,17 +28,21 @@ class Spreading:
     Args:
         saying: the transaction.
         key: signs notices.
+        hotlist_key: signs hotlists.
         shelf: takes what is distributed.
     """
 
-    def __init__(self, saying: Announcing, key: Ed25519PrivateKey, shelf: Shelf) -> None:
+    def __init__(
+        self, saying: Announcing, key: Ed25519PrivateKey, hotlist_key: Ed25519PrivateKey, shelf: Shelf
+    ) -> None:
         self._saying = saying
         self._key = key
+        self._hotlist_key = hotlist_key
         self._shelf = shelf
 
     def revoke(self, issuer: bytes, before: int, after: int) -> bool:
         """Say a change to everybody at once, if that is short enough; tell whether it was."""
-        delta = hotlists.delta(self._saying.connection, issuer, before)
+        delta = hotlists.delta(self._saying.connection, self._hotlist_key, issuer, before)
         if delta is None or delta.from_version != before:
             return False
         expires_at_unix_ms = self._saying.now_unix_ms + REVOCATION_VALID_MS
@@ -127,8 +131,10 @@ class Spreading:
         return current
 
     def _order_delta(self, gateway: str, issuer: bytes, has: int, terminals: Sequence[bytes]) -> None:
-        delta = hotlists.delta(self._saying.connection, issuer, has)
-        if not terminals or delta is None:
+        if not terminals:
+            return
+        delta = hotlists.delta(self._saying.connection, self._hotlist_key, issuer, has)
+        if delta is None:
             return
         for older in orders.found(self._saying.connection, subject=issuer.hex()):
             if older.gateway == gateway and set(orders.terminal_ids_of(older.terminal_ids)) <= set(terminals):

@@ -23,10 +23,21 @@ def notice_key() -> Ed25519PrivateKey:
 
 
 @pytest.fixture
+def hotlist_key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(b"hotlist key of a test campus".ljust(32, b"."))
+
+
+@pytest.fixture
 def firmware_key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(b"maker of test firmware".ljust(32, b"."))
 
 
 @pytest.fixture
-def desk(db: Engine, notice_key: Ed25519PrivateKey, clock: VirtualClock, tmp_path: Path) -> NoticeDesk:
-    return NoticeDesk(db, notice_key, Shelf(tmp_path / "distribution"), clock)
+def desk(
+    db: Engine,
+    notice_key: Ed25519PrivateKey,
+    hotlist_key: Ed25519PrivateKey,
+    clock: VirtualClock,
+    tmp_path: Path,
+) -> NoticeDesk:
+    return NoticeDesk(db, notice_key, hotlist_key, Shelf(tmp_path / "distribution"), clock)
