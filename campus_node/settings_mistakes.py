@@ -16,7 +16,7 @@ from campus_node.wording import Sentence
 from federation.errors import Misconfigured
 
 PREFIX: Final = "CAMPUS_"
-_OF_OTHERS: Final = ("CAMPUS_GATEWAY_",)  # what a gateway on the same machine is told
+_OF_OTHERS: Final = ("CAMPUS_GATEWAY_", "CAMPUS_TERMINAL_")  # what others on the same machine are told
 _MASK: Final = "***"
 _SHOWN_MAX: Final = 60
 

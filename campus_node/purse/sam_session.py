@@ -44,6 +44,11 @@ class SamSession:
         self._waits_for: int | None = None  # terminal_seq whose MAC2 it can still check
         self._lost = False
 
+    def select_again(self) -> None:
+        """Note that somebody else has selected in this PSAM: it has left the issuer's application."""
+        self._issuer = None
+        self._waits_for = None
+
     def terminal_id(self) -> bytes:
         """Return the terminal's number, 6 bytes. Raise CardLeft, ReaderLost, CardRefused."""
         if self._lost:

@@ -62,6 +62,10 @@ class SerialTerminalLine(SerialLine):
         with self._lock:
             self._receiver = SpreadReceiver(receiver)
 
+    def asked_within(self, now_s: float, seconds: float) -> bool:
+        """Tell whether the head has polled this terminal so lately."""
+        return self._in_contact and self._asked_s is not None and now_s - self._asked_s < seconds
+
     def send(self, peer: Peer, message: bytes, *, urgent: bool = False) -> None:
         """See `Line.send`. Raise PeerGone for anybody but HEAD."""
         check_message(message)
