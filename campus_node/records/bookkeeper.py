@@ -1,4 +1,4 @@
-"""Turns records that came in into books: verified, posted, marked (B1.1, A7, A15; rules of the field 4 to 17).
+"""Turns records that came in into books: verified, posted, marked (B1.1, A7, A15; rules 4 to 17).
 
 Intake comes first and is durable by itself. What it left pending is assessed here in batches: checked with
 the issuer's keys, posted to the ledger as facts, then marked. The id of each transfer follows from the
