@@ -93,3 +93,16 @@ def test_another_question_under_the_same_id_is_never_taken_for_the_first() -> No
     again = questions.ask(TILL, question(), 8, 0.3, node_there=True)
     assert isinstance(again, wire.FromGateway)
     assert again.authorization.amount_fen == 900
+
+
+@pytest.mark.parametrize("left_ms", [1_200, 100, 0])
+def test_the_less_time_a_repeat_has_left_the_same_question_it_is(left_ms: int) -> None:
+    questions = Questions()
+    questions.ask(TILL, question(), 5, 0.0, node_there=True)
+    assert questions.ask(TILL, question(valid_for_ms=left_ms), 6, 0.8, node_there=True) is None
+    first = questions.answered(yes())
+    assert first is not None
+    assert (first.answers, first.authorization.amount_fen) == (6, 900)
+    again = questions.ask(TILL, question(valid_for_ms=left_ms), 7, 0.9, node_there=True)
+    assert isinstance(again, wire.FromGateway)
+    assert (again.answers, again.authorization) == (7, first.authorization)

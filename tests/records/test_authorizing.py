@@ -90,6 +90,30 @@ def test_a_card_with_money_is_approved_once_and_the_repeat_gets_the_same_answer(
     asyncio.run(scenario())
 
 
+def test_a_repeat_with_less_time_left_is_the_same_question_even_of_a_refusal(campus: Campus) -> None:
+    async def scenario() -> None:
+        async with serving(campus) as served, attached(served) as gateway:
+            await open_for_business(served)
+            await gateway.hello()
+            strange = asked(campus, asn=STRANGE_CARD, valid_for_ms=5_000)
+            approved = asked(campus, valid_for_ms=5_000)
+            first = [await ask(gateway, question) for question in (strange, approved)]
+            assert first[0].answered.refusal == common_pb2.REFUSAL_CARD_UNKNOWN
+            assert first[1].answered.available_fen == OPENING_FEN - 1_200
+            db = books(campus)
+            with writing(db) as connection:  # asked for the first time now, it would be approved
+                cards.register(connection, Card(STRANGE_CARD, ISSUER, LI), campus.clock.unix_ms())
+            db.dispose()
+            await ask(gateway, asked(campus))  # and so much less would be available
+            for left_ms in (4_000, 1):
+                strange.valid_for_ms = approved.valid_for_ms = left_ms
+                assert [await ask(gateway, question) for question in (strange, approved)] == first
+            strange.amount_fen += 1
+            assert (await ask(gateway, strange)).answered.refusal == common_pb2.REFUSAL_NONE
+
+    asyncio.run(scenario())
+
+
 def test_each_refusal_has_its_name(campus: Campus) -> None:
     async def scenario() -> None:
         async with serving(campus) as served, attached(served) as gateway:
