@@ -1,7 +1,5 @@
 """Chinese of what stands on a till's screen."""
 
-# ruff: noqa: E501
-
 from typing import Final
 
 POS: Final[dict[str, str]] = {

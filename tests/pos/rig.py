@@ -1,11 +1,11 @@
 """A till with card and PSAM in software, and scripts for it that a cashier could read."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from typing import Any
 
 from campus_node.purse.channel import CardChannel
 from campus_node.purse.commands import Purse
 from campus_node.purse.movement_log import MovementLog
-from campus_node.purse.presenting import CardLayout
 from campus_node.purse.psam import Psam
 from campus_node.purse.sam_session import SamSession
 from campus_node.spending.parameter_values import Values, read_parameters
@@ -14,7 +14,7 @@ from campus_node.terminal.journal import Journal, new_content
 from campus_node.terminal.pos.hotlists import Hotlists
 from campus_node.terminal.pos.online import Online
 from campus_node.terminal.pos.rules import Rules
-from campus_node.terminal.pos.settings import Consent, Key, Mode, TillSettings
+from campus_node.terminal.pos.settings import Key, TillSettings
 from campus_node.terminal.pos.till import Till as Pos
 from campus_node.terminal.pos.view import View, yuan
 from campus_node.terminal.pos.wall_clock import WallClock
@@ -22,10 +22,10 @@ from federation.clock import VirtualClock
 from federation.hotlist import Hotlist, Reason, number_of
 from hil_rig.torn_storage import TornStorage
 from hil_rig.virtual.card import VirtualCard
-from hil_rig.virtual.in_process import VirtualReader
 from hil_rig.virtual.profile_entries import CardProfile
+from tests.pos.cards import card_of
 from tests.purse.flows.hooks import HookedChannel
-from tests.purse.flows.till import Till, card_profile, first_log, memory_of
+from tests.purse.flows.till import Till
 
 CAPACITY = 32
 SHANGHAI_NOON_MS = 1_788_220_800_000 + 4 * 3_600_000  # 2026-09-01T12:00+08:00
@@ -64,7 +64,9 @@ class Rig(Till):
         self.trusted = trusted
         self.capacity = capacity
         self.cards: dict[str, VirtualCard] = {}
-        super().__init__(profile, clock=VirtualClock(SHANGHAI_NOON_MS))
+        self.forge: Callable[[CardChannel], CardChannel] | None = None
+        self.time = VirtualClock(SHANGHAI_NOON_MS)
+        super().__init__(profile, clock=self.time)
         self.cards["li"] = self.card
 
     def _start_process(self) -> None:
@@ -114,7 +116,8 @@ class Rig(Till):
         return self.pos.card(self.opened(), self.now_s)
 
     def opened(self) -> CardChannel:
-        return HookedChannel(self.card_place.channel(), self.card_hook, self.card_seen)
+        channel = HookedChannel(self.card_place.channel(), self.card_hook, self.card_seen)
+        return channel if self.forge is None else self.forge(channel)
 
     def take_away(self) -> View:
         if not self.card_place.empty():
@@ -122,13 +125,17 @@ class Rig(Till):
             self.pos.card_gone(self.now_s)
         return self.view
 
+    def tap(self) -> View:
+        """Have the till take what lies on the reader, as if it had just come."""
+        return self.pos.card(self.opened(), self.now_s)
+
     def touch(self, name: str = "li") -> View:
         """Lay a card on the reader and take it away."""
         self.lay(name)
         return self.take_away()
 
     def wait(self, seconds: float) -> View:
-        self.clock.advance(round(seconds * 1000))
+        self.time.advance(round(seconds * 1000))
         return self.pos.step(self.now_s)
 
     def restart(self) -> View:
@@ -140,23 +147,52 @@ class Rig(Till):
 
     # Other cards, other facts.
 
-    def another(self, name: str, asn: int = 457, **changes: object) -> CardProfile:
-        """Make another card whose keys follow from its number, as its issuer would."""
-        from tests.pos.cards import card_of
-
-        card = card_of(card_profile(self.profile_name), asn, **changes)
-        self.cards[name] = VirtualCard(card, memory_of(b""))
-        return card
+    def another(self, name: str, number: int = 457, **how: Any) -> CardProfile:
+        """Make another card whose keys follow from its number; for `how` see `card_of`."""
+        profile = card_of(self.profile, number, **how)
+        self.cards[name] = VirtualCard(profile)
+        return profile
 
     def list_card(self, asn: bytes, reason: Reason = Reason.LOST, version: int = 7) -> None:
         issuer = self.profile.issuer
-        self.hotlists.put(
-            Hotlist(issuer, version, (), {number_of(asn): reason}), self.wall.unix_ms()
-        )
+        self.hotlists.put(Hotlist(issuer, version, (), {number_of(asn): reason}), self.wall.unix_ms())
 
     def held_fen(self) -> int:
         """What the purse holds: the card's memory, not what it says."""
         return self.in_card(Purse.EP).balance_fen
+
+    def do(self, command: str) -> View:
+        """Do one thing: type 12.50, ok, cancel, lay li, touch li, away, wait 5, restart, stop 3, meter 40."""
+        match command.split():
+            case ["type", text]:
+                return self.type(text)
+            case ["ok" | "cancel" | "clear" as key]:
+                return self.type(key)
+            case ["lay", name]:
+                return self.lay(name)
+            case ["touch", name]:
+                return self.touch(name)
+            case ["away"]:
+                return self.take_away()
+            case ["wait", seconds]:
+                return self.wait(int(seconds))
+            case ["restart"]:
+                return self.restart()
+            case ["stop", number]:
+                self.pos.at_stop(int(number))
+                return self.view
+            case ["meter", units]:
+                return self.pos.metered(int(units), self.now_s)
+        raise ValueError(f"unknown: {command}")
+
+
+def play(rig: Rig, script: str) -> None:
+    """Do each line of a script; behind the arrow stands what the screen says then."""
+    for line in filter(None, map(str.strip, script.splitlines())):
+        command, arrow, expected = (part.strip() for part in line.partition("->"))
+        view = rig.do(command)
+        if arrow:
+            assert said(view) == expected, f"{command}: {said(view)}"
 
 
 def said(view: View) -> str:

@@ -263,7 +263,8 @@ class Counter:
     def _note_hit(self, reason: int, amount_fen: int, seen: Seen) -> None:
         now_unix_ms = self.clock.unix_ms()
         journal = self.log.journal
-        room = not self.journal_full and journal.free * HITS_ROOM > journal.capacity
+        kept = max(journal.capacity // HITS_ROOM, ENTRIES_MAX * (2 + len(self.log.unsettled())))
+        room = journal.free > kept
         if not room or self.tally.is_hit_told(seen.asn, now_unix_ms):
             return
         terminal_id, version = self.sam.terminal_id(), self.hotlists.version(seen.issuer)

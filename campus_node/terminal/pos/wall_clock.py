@@ -7,6 +7,7 @@ from federation.clock import Clock
 
 BELIEVED_DAYS: Final = 31  # how long a battery clock counts after the last record, or after it was told
 UNCERTAINTY_MS_MAX: Final = 30_000
+BEHIND_MS_MAX: Final = 600_000  # a battery clock so little behind the journal is slow, and goes on from there
 _DAY_MS: Final = 86_400_000
 
 
@@ -25,7 +26,8 @@ class WallClock:
 
     def __init__(self, own: Clock, not_before_unix_ms: int = 0, *, trusted: bool = False) -> None:
         self._own = own
-        self._offset_ms = 0
+        behind_ms = not_before_unix_ms - own.unix_ms()
+        self._offset_ms = behind_ms if 0 < behind_ms <= BEHIND_MS_MAX else 0
         self._floor_ms = not_before_unix_ms
         self._trusted = trusted
         self._told_at_s: float | None = None
@@ -37,7 +39,7 @@ class WallClock:
             return self._own.unix_ms() + self._offset_ms >= self._floor_ms
         if self._told_at_s is not None:
             return self._own.monotonic_s() - self._told_at_s <= BELIEVED_DAYS * _DAY_MS / 1000
-        since_ms = self._own.unix_ms() - self._floor_ms
+        since_ms = self._own.unix_ms() + self._offset_ms - self._floor_ms
         return self._floor_ms > 0 and 0 <= since_ms <= BELIEVED_DAYS * _DAY_MS
 
     def told(self, time: ToldTime) -> None:
