@@ -13,9 +13,13 @@ from campus_node.notices import announcing, holdings, hotlists, orders, paramete
 from campus_node.notices.announcing import Announcing, Told
 from campus_node.notices.hotlists import HotlistChange
 from campus_node.notices.key import HOTLIST_FILE_NAME, signing_key
+from campus_node.notices.parameters import ParametersWait
 from campus_node.notices.shelf import Shelf
 from campus_node.notices.spreading import Spreading
 from campus_node.operators.audit import Actor, AuditedChange, auditing
+from campus_node.pki.certificates import instant
+from campus_node.spending.parameter_values import read_parameters
+from campus_node.wording import Sentence
 from campuscard.v1 import gateway_pb2 as pb
 from campuscard.v1 import terminal_pb2 as wire
 from federation.clock import Clock
@@ -105,16 +109,32 @@ class NoticeDesk:
     def set_parameters(
         self, actor: Actor, content: Mapping[str, str], effective_at_unix_ms: int, why: str
     ) -> int:
-        """Replace the parameters of all terminals from an instant on (0 = at once); return their version."""
+        """Replace the parameters of all terminals from an instant on (0 = at once); return their version.
+
+        Raises:
+            ParametersWrong: no terminal would take these values. Nothing was changed.
+        """
         with self._audited() as (audited, saying):
-            known = parameters.newest(saying.connection)
-            new = parameters.replace(saying.connection, content, effective_at_unix_ms, saying.now_unix_ms)
-            if known is None or known.version != new.version:
-                audited.record(actor, "parameters.change", str(new.version), why, after=dict(content))
-                spreading = Spreading(saying, self._key, self._hotlist_key, self.shelf)
-                spreading.say_parameters(new)
-                spreading.order_parameters(new)
-            return new.version
+            return self._say_parameters(audited, saying, actor, dict(content), effective_at_unix_ms, why)
+
+    def change_parameters(
+        self, actor: Actor, wanted: Mapping[str, str | None], effective_at_unix_ms: int, why: str
+    ) -> int:
+        """Change some parameters of the newest version from an instant on; None = its default again.
+
+        Raises:
+            ParametersWait: the newest version does not hold yet, and the new one would from another instant.
+            ParametersWrong: no terminal would take these values. Nothing was changed.
+        """
+        with self._audited() as (audited, saying):
+            for known in parameters.versions(saying.connection, 1):
+                waits = known.effective_at_unix_ms > saying.now_unix_ms
+                if waits and known.effective_at_unix_ms != effective_at_unix_ms:
+                    raise ParametersWait(_waits(known))
+                old: dict[str, str | None] = dict(known.content)
+                wanted = old | dict(wanted)
+            content = {name: value for name, value in wanted.items() if value is not None}
+            return self._say_parameters(audited, saying, actor, content, effective_at_unix_ms, why)
 
     # What gateways ask and tell.
 
@@ -166,6 +186,26 @@ class NoticeDesk:
         with self._saying() as saying:
             yield Ordering(saying, self._key)
 
+    def _say_parameters(
+        self,
+        audited: AuditedChange,
+        saying: Announcing,
+        actor: Actor,
+        content: dict[str, str],
+        effective_at_unix_ms: int,
+        why: str,
+    ) -> int:
+        read_parameters(content.items())
+        known = parameters.newest(saying.connection)
+        new = parameters.replace(saying.connection, content, effective_at_unix_ms, saying.now_unix_ms)
+        if known is None or known.version != new.version:
+            before = None if known is None else {each.name: each.value for each in known.parameters}
+            audited.record(actor, "parameters.change", str(new.version), why, before=before, after=content)
+            spreading = Spreading(saying, self._key, self._hotlist_key, self.shelf)
+            spreading.say_parameters(new)
+            spreading.order_parameters(new)
+        return new.version
+
     @contextmanager
     def _saying(self) -> Iterator[Announcing]:
         with writing(self._db) as connection:
@@ -175,6 +215,14 @@ class NoticeDesk:
     def _audited(self) -> Iterator[tuple[AuditedChange, Announcing]]:
         with auditing(self._db, self._clock) as change:
             yield change, Announcing(change.connection, change.now_unix_ms)
+
+
+def _waits(known: parameters.Version) -> Sentence:
+    return Sentence(
+        "version {version} of the parameters waits for {instant}: a new one takes its place, from then on",
+        version=known.version,
+        instant=instant(known.effective_at_unix_ms).isoformat(),
+    )
 
 
 class Ordering:

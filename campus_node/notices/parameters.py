@@ -2,12 +2,51 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
 
 from campus_node.notices.tables import parameter_versions
 from campus_node.operators.canonical import canonical_json
+from campus_node.wording import Sentence
 from campuscard.v1 import terminal_pb2 as wire
+from federation.errors import NotFound, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version as it was made.
+
+    Args:
+        version: from 1.
+        effective_at_unix_ms: from when it holds; 0 = at once.
+        made_at_unix_ms: when it was made.
+        content: value by name; what is not named has its default.
+    """
+
+    version: int
+    effective_at_unix_ms: int
+    made_at_unix_ms: int
+    content: Mapping[str, str]
+
+
+class ParametersWait(Refused):
+    """The newest version waits for its instant: what is made now could not wait for another one beside it."""
+
+
+def versions(connection: Connection, limit: int) -> list[Version]:
+    """Return the newest versions, newest first."""
+    query = select(parameter_versions).order_by(parameter_versions.c.version.desc()).limit(limit)
+    return [_version(row) for row in connection.execute(query)]
+
+
+def version(connection: Connection, number: int) -> Version:
+    """Return one version. Raise NotFound if there is no such."""
+    row = connection.execute(select(parameter_versions).where(parameter_versions.c.version == number)).first()
+    if row is None:
+        raise NotFound(Sentence("there is no version {version} of the parameters", version=number))
+    return _version(row)
 
 
 def newest(connection: Connection) -> wire.Parameters | None:
@@ -35,10 +74,10 @@ def replace(
         and {each.name: each.value for each in known.parameters} == wanted
     ):
         return known
-    version = known.version + 1 if known is not None else 1
+    number = known.version + 1 if known is not None else 1
     connection.execute(
         insert(parameter_versions).values(
-            version=version,
+            version=number,
             effective_at_unix_ms=effective_at_unix_ms,
             content=canonical_json(wanted),
             made_at_unix_ms=now_unix_ms,
@@ -47,3 +86,7 @@ def replace(
     result = newest(connection)
     assert result is not None, "it was just written"
     return result
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(row.version, row.effective_at_unix_ms, row.made_at_unix_ms, json.loads(row.content))

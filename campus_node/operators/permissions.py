@@ -22,6 +22,7 @@ class Permission(StrEnum):
     LEDGER_POST = "ledger.post"  # by hand, kinds of transfer that one person may make
     LEDGER_READ = "ledger.read"
     OPERATOR_WRITE = "operator.write"  # enrol, grant, revoke, disable
+    PARAMETERS_WRITE = "parameters.write"  # how all terminals work
     RECORD_COVER = "record.cover"  # say that a backup holds what came in
     TERMINAL_WRITE = "terminal.write"  # register, isolate, retire and revoke terminals
     TRANSFER_APPROVE = "transfer.approve"
@@ -66,6 +67,7 @@ PERMISSIONS: Final[dict[Role, frozenset[Permission]]] = {
             _P.DEVICE_WRITE,
             _P.FIRMWARE_ROLLOUT,
             _P.OPERATOR_WRITE,
+            _P.PARAMETERS_WRITE,
             _P.RECORD_COVER,
             _P.TERMINAL_WRITE,
         }

@@ -78,6 +78,24 @@ def read_parameters(texts: Iterable[tuple[str, str]]) -> Values:
     Raises:
         ParametersWrong: a value does not fit, a place does not exist, or a name stands there twice.
     """
+    values, mistakes = _read(texts)
+    if mistakes:
+        raise ParametersWrong(all_of(mistakes))
+    return values
+
+
+def mistakes_in(texts: Iterable[tuple[str, str]]) -> list[Sentence]:
+    """Return what is wrong with names and texts; names that are not known are not."""
+    return _read(texts)[1]
+
+
+def stem_of(name: str) -> str | None:
+    """Return the parameter that a name with its places means; None = this release has none."""
+    parameter, _ = _known(name)
+    return None if parameter is None else parameter.name
+
+
+def _read(texts: Iterable[tuple[str, str]]) -> tuple[Values, list[Sentence]]:
     given: dict[str, dict[Place, object]] = {}
     ignored, mistakes = [], []
     for name, text in texts:
@@ -100,9 +118,7 @@ def read_parameters(texts: Iterable[tuple[str, str]]) -> Values:
                 )
         if mistake is not None:
             mistakes.append(mistake)
-    if mistakes:
-        raise ParametersWrong(_all_of(mistakes))
-    return Values(given, tuple(ignored))
+    return Values(given, tuple(ignored)), mistakes
 
 
 def _known(name: str) -> tuple[Parameter[object] | None, dict[Scope, int]]:
@@ -136,7 +152,8 @@ def _candidates(parameter: Parameter[T], place: Place) -> Iterable[Place]:
     return (Place(*choice) for choice in product(*choices))
 
 
-def _all_of(mistakes: list[Sentence]) -> Sentence:
+def all_of(mistakes: list[Sentence]) -> Sentence:
+    """Return one sentence that tells mistakes, MISTAKES_MAX at most; at least one is wanted."""
     said = mistakes[:MISTAKES_MAX]
     if len(mistakes) > MISTAKES_MAX:
         said.append(Sentence("and {more} more mistakes", more=len(mistakes) - MISTAKES_MAX))
