@@ -93,7 +93,8 @@ class Building:
             for number, segment in enumerate(self.segments, 1)
         }
         self._register()
-        self.gateway = GatewayProcess(directory / "gateway")
+        self.gateway_directory = directory / "gateway"
+        self.gateway = GatewayProcess(self.gateway_directory)
 
     def __enter__(self) -> Self:
         """Start node and gateway."""

@@ -12,7 +12,9 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 from tests.soak import SOAKING
 
 SEED_VARIABLE = "CAMPUS_SEED"
-SERIAL_FOLDERS = ("tests/kill/", "tests/outage_lines/", "tests/strangers/")  # never beside one another
+SERIAL_FOLDERS = (  # never beside one another
+    "tests/kill/", "tests/outage_lines/", "tests/strangers/", "tests/taps/",
+)  # fmt: skip
 PCSC = "pcsc"  # in the name of every test with a PC/SC reader: a machine has one set of them
 
 

@@ -4,6 +4,7 @@ campus/, gateway/   see `Building`
 LINE/               the tills of one line, see `TillsProcess`
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ CAN_BITRATE: Final = 250_000
 BAUD: Final = 115_200
 CAMPUS_NUMBER: Final = 1
 SPOOL_TIMEOUT_S: Final = 60.0
+SETTLED_TIMEOUT_S: Final = 240.0
+READY_TIMEOUT_S: Final = 120.0
 LEAD_S: Final = 0.5  # between telling all processes what to tap and the moment when they do
 
 
@@ -46,7 +49,7 @@ def asn_of(serial: int) -> str:
 
 
 class Canteen:
-    """Node, gateway, buses and tills. A context manager: all of it ends with the block.
+    """Buses, node, gateway and tills. A context manager: all of it ends with the block.
 
     Args:
         directory: new.
@@ -78,6 +81,7 @@ class Canteen:
         self._segments = [_segment(plan, sockets) for plan in lines]
         self._cards: dict[str, list[CardOrder]] = {}
         self._taps = 0
+        self._asked: Counter[str] = Counter()  # taps, by line
         first = 1
         for segment in self._segments:
             serials = range(first, first + segment.senders * cards_each)
@@ -88,17 +92,13 @@ class Canteen:
         self._lasting, self._merchant = lasting, merchant
 
     def __enter__(self) -> Self:
-        """Start buses, node, gateway and tills, in this order."""
+        """Start buses, node and gateway."""
         with ExitStack() as stack:
             for segment in self._segments:
                 stack.enter_context(_bus(segment, self.sockets))
             self.building = Building(self._directory, self._segments, self._database)
             self._register()
             stack.enter_context(self.building)
-            for segment in self._segments:
-                self.tills[segment.name] = stack.enter_context(
-                    TillsProcess(self._order(segment), segment.name)
-                )
             self._stack = stack.pop_all()
         return self
 
@@ -106,6 +106,14 @@ class Canteen:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    def open(self) -> None:
+        """Start the tills, and wait until each has a session and knows the time. Raise ProcessFailed."""
+        for segment in self._segments:
+            process = TillsProcess(self._order(segment), segment.name)
+            self.tills[segment.name] = self._stack.enter_context(process)
+        for process in self.tills.values():
+            process.wait_until(lambda now: now.ready == now.tills, READY_TIMEOUT_S)
 
     @property
     def files(self) -> list[Path]:
@@ -126,15 +134,11 @@ class Canteen:
         """Return the sum of one of the counters of `Standing` over all lines."""
         return sum(getattr(standing, field) for standing in self.standings.values())
 
-    def wait_until_ready(self, timeout_s: float = 120.0) -> None:
-        """Wait until every till has a session and knows the time. Raise ProcessFailed."""
-        for process in self.tills.values():
-            process.wait_until(lambda now: now.ready == now.tills, timeout_s)
-
-    def wait_until_settled(self, timeout_s: float = 240.0) -> None:
-        """Wait until nothing is to be tapped and every record is acknowledged. Raise ProcessFailed."""
-        for process in self.tills.values():
-            process.wait_until(lambda now: now.settled, timeout_s)
+    def wait_until_settled(self, timeout_s: float = SETTLED_TIMEOUT_S) -> None:
+        """Wait until everything was tapped and every record is acknowledged. Raise ProcessFailed."""
+        for name, process in self.tills.items():
+            asked = self._asked[name]
+            process.wait_until(lambda now, asked=asked: now.tapped >= asked and now.settled, timeout_s)
 
     def tap_all(self, amounts_fen: Sequence[int], *, queue: int = 0, every_s: float = 0.0) -> int:
         """Lay a card on every till at the same moment, once for each amount; return how many taps that is.
@@ -170,6 +174,7 @@ class Canteen:
         cards_each = len(self._cards[segment.name]) // segment.senders
         for place, who in enumerate(self.building.terminals[segment.name]):
             self._taps += 1
+            self._asked[segment.name] += 1
             card = self._cards[segment.name][place * cards_each + queue % cards_each]
             taps.append(Tap(self._taps, who.name, card.asn, amount_fen))
         return tuple(taps)

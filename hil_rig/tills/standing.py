@@ -20,7 +20,7 @@ class Standing:
         appended, durable: records.
         under_way: records that were sent and are not acknowledged now.
         sent: parcels handed to the lines.
-        apdus: commands sent to cards and PSAMs.
+        card_apdus, psam_apdus: commands sent to the chips.
         settled: everything was tapped, and every record is acknowledged.
         over: the process ends with this; cards.jsonl is written.
     """
@@ -34,7 +34,8 @@ class Standing:
     durable: int = 0
     under_way: int = 0
     sent: int = 0
-    apdus: int = 0
+    card_apdus: int = 0
+    psam_apdus: int = 0
     settled: bool = False
     over: bool = False
 

@@ -1,6 +1,8 @@
 """One terminal of the rig: a real till, its journal, its PSAM, and a line to the gateway (B1.1, B3)."""
 
 import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -51,7 +53,8 @@ class Counts(NamedTuple):
     durable: int
     under_way: int
     sent: int
-    apdus: int
+    card_apdus: int
+    psam_apdus: int
 
 
 def newest_unix_ms(journal: Journal) -> int:
@@ -82,7 +85,8 @@ class Terminal:
         directory = Path(order.directory)
         self.name = who.name
         self._clock = clock
-        self._tapped = self._shown = self._apdus = self._noted_seq = 0
+        self._tapped = self._shown = self._noted_seq = 0
+        self._apdus = Counter[str]()
         self._sent: tuple[int, int, int] = (0, 0, 0)
         self._journal = Journal.open(directory / f"{who.name}.journal", order.capacity)
         self._knowledge = Knowledge(directory / f"{who.name}.jsonl")
@@ -90,7 +94,7 @@ class Terminal:
         self._knowledge.keep(*self._appended())
         memory = memory_of(directory / "psams", who.name, lasting=order.lasting)
         chip = psam_of(who, bytes.fromhex(order.purchase_key), pattern, memory)
-        psam = Psam(Counted(VirtualReader(chip, who.name).channel(), self._count))
+        psam = Psam(Counted(VirtualReader(chip, who.name).channel(), self._counting("psam")))
         self._reader = VirtualReader(name=who.name)
         self._wall_clock = WallClock(clock, newest_unix_ms(self._journal))
         names = TerminalNames(
@@ -152,7 +156,8 @@ class Terminal:
             durable=journal.durable_through,
             under_way=upload.under_way_count,
             sent=upload.sent_count,
-            apdus=self._apdus,
+            card_apdus=self._apdus["card"],
+            psam_apdus=self._apdus["psam"],
         )
 
     def step(self, now_s: float) -> None:
@@ -190,7 +195,7 @@ class Terminal:
         self._reader.insert(card)
         if tap.torn_after:
             self._reader.tear_after_command(tap.torn_after)
-        channel = Counted(self._reader.channel(), self._count)
+        channel = Counted(self._reader.channel(), self._counting("card"))
         view = self._till.card(channel, now_s)
         for _ in range(ANSWERS_MAX):
             if self._till.stage is not Stage.ASKING:
@@ -243,8 +248,8 @@ class Terminal:
                 marks.durable_through, marks.backed_up_through, verdicts, self._clock.unix_ms()
             )
 
-    def _count(self) -> None:
-        self._apdus += 1
+    def _counting(self, chip: str) -> Callable[[], None]:
+        return lambda: self._apdus.update((chip,))
 
     def _now_ns(self) -> int:
         return int(self._clock.monotonic_s() * NS_PER_S)
