@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -137,8 +138,7 @@ class Canteen:
     def wait_until_settled(self, timeout_s: float = SETTLED_TIMEOUT_S) -> None:
         """Wait until everything was tapped and every record is acknowledged. Raise ProcessFailed."""
         for name, process in self.tills.items():
-            asked = self._asked[name]
-            process.wait_until(lambda now, asked=asked: now.tapped >= asked and now.settled, timeout_s)
+            process.wait_until(partial(_is_settled, self._asked[name]), timeout_s)
 
     def tap_all(self, amounts_fen: Sequence[int], *, queue: int = 0, every_s: float = 0.0) -> int:
         """Lay a card on every till at the same moment, once for each amount; return how many taps that is.
@@ -200,6 +200,10 @@ class Canteen:
                 known = cards.Card(bytes.fromhex(card.asn), ISSUER, account)
                 cards.register(connection, known, self._clock.unix_ms())
         database.dispose()
+
+
+def _is_settled(asked: int, now: Standing) -> bool:
+    return now.tapped >= asked and now.settled
 
 
 def _segment(plan: LinePlan, sockets: Path) -> Segment:

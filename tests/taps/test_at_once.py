@@ -1,22 +1,17 @@
 """200 cards laid on 200 tills at the same moment: each is paid once, and the bus shows it (A7)."""
 
-import json
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from campus_node.lines.can.ids import Physical, meaning
 from campus_node.lines.monitor.recording import read_capture
-from hil_rig import payment_checker
 from hil_rig.tills.canteen import Canteen, LinePlan
-from tests.outage_lines.siege import run_checker
 from tests.taps.bystander import opened, recording, tshark_frames
+from tests.taps.checks import check_payments, check_records
 
 pytestmark = [pytest.mark.slow, pytest.mark.serial, pytest.mark.timeout(600)]
 
@@ -31,43 +26,34 @@ MOVEMENT_BYTES = 105
 RECORDS = 2  # of one sale: before the card is charged, and when its proof is here
 
 
-def check_payments(ledger: str, files: list[Path]) -> dict[str, Any]:
-    """Run the independent checker as a process of its own."""
-    asked = [sys.executable, "-I", payment_checker.__file__, "--node", ledger, *map(str, files)]
-    done = subprocess.run(asked, capture_output=True, text=True, check=False)
-    assert done.returncode in {0, 1}, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return said
-
-
 def test_two_hundred_cards_tapped_at_once_are_paid_once_each_and_the_bus_shows_it(
     tmp_path: Path, sockets: Path
 ) -> None:
     assert TILLS == 200
     capture = tmp_path / "can0.blf"
-    with Canteen(tmp_path / "canteen", sockets, LINES) as canteen:
-        with recording(str(sockets / "can0"), capture):
-            canteen.open()
-            before = canteen.total("card_apdus")
-            assert canteen.tap_all([AMOUNT_FEN]) == TILLS
-            canteen.wait_until_settled()
-            commands = canteen.total("card_apdus") - before
-            canteen.stop()
-        ledger = canteen.building.campus.ledger
-    said = check_payments(ledger, canteen.files)
-    print({name: value for name, value in said.items() if name != "samples"})
+    with (
+        Canteen(tmp_path / "canteen", sockets, LINES) as canteen,
+        recording(str(sockets / "can0"), capture),
+    ):
+        canteen.open()
+        before = canteen.total("card_apdus")
+        assert canteen.tap_all([AMOUNT_FEN]) == TILLS
+        canteen.wait_until_settled()
+        commands = canteen.total("card_apdus") - before
+        canteen.stop()
+    said = check_payments(canteen)
     assert said["holds"], said
     assert (said["payments"], said["accepted"], said["at_node"]) == (TILLS, TILLS, TILLS)
     assert (said["lost"], said["double"], said["unknown"], said["refused"]) == (0, 0, 0, {})
     assert said["paid_fen"] == TILLS * AMOUNT_FEN
     assert said["records"] == TILLS * RECORDS
     assert commands == TILLS * CARD_COMMANDS
-    records = run_checker(ledger, [path for path in canteen.files if path != path.with_name("cards.jsonl")])
+    records = check_records(canteen)
     assert records["holds"], records
-    the_bus_shows_them(capture, canteen, ledger)
+    the_bus_shows_them(capture, canteen)
 
 
-def the_bus_shows_them(capture: Path, canteen: Canteen, ledger: str) -> None:
+def the_bus_shows_them(capture: Path, canteen: Canteen) -> None:
     """What a bystander recorded on one bus is exactly what the node has of its tills."""
     seen = opened(capture, canteen.building.gateway_directory)
     on_the_wire = {
@@ -76,7 +62,7 @@ def the_bus_shows_them(capture: Path, canteen: Canteen, ledger: str) -> None:
         if each.get("layer") == "record" and "asn" in each
     }
     tills = {bytes.fromhex(who.terminal_id) for who in canteen.building.terminals["can0"]}
-    connection = sqlite3.connect(ledger)
+    connection = sqlite3.connect(canteen.building.campus.ledger)
     rows = connection.execute("SELECT terminal_id, body FROM terminal_records").fetchall()
     connection.close()
     states = {2: "SENT", 3: "DONE"}
