@@ -199,6 +199,16 @@ class RecordSettings(_Section):
         description="so long a record is missing before it is asked for again",
         examples=[600],
     )
+    begun_after_s: Seconds = Field(
+        default=600.0,
+        ge=1,
+        le=604_800,
+        description="so long the end of a sale is waited for before it counts as grey",
+        examples=[600],
+    )
+    grey_days: Whole = Field(
+        default=7, ge=1, le=365, description="after so many days people decide a grey sale", examples=[7]
+    )
     reservation_hours: Whole = Field(
         default=72, ge=1, le=168, description="so long an approved payment may stay unposted", examples=[72]
     )

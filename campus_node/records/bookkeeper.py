@@ -26,7 +26,7 @@ from campus_node.records.grey import GreyState
 from campus_node.records.moments import TerminalTime
 from campus_node.records.movement_rows import Accepted, KnownBy, Mark
 from campus_node.records.posting import Books
-from campus_node.records.reasons import AGAIN, Why
+from campus_node.records.reasons import Why
 from campus_node.records.spooled import Outcome
 from campus_node.registry.cards import CardFlag, FlagSet, find, set_flag
 from campus_node.registry.tables import psams, terminals
@@ -100,10 +100,17 @@ class Bookkeeper:
             _log.exception("records.not_assessed", records=len(batch))
             return self._one_by_one(batch)
 
-    def look_again(self) -> int:
-        """Put what waits for a key or an account before `step` once more; return how many records."""
+    def look_again(self, *, keys_too: bool = False) -> int:
+        """Put what waits for an account before `step` once more; return how many records.
+
+        Args:
+            keys_too: also what waits for a key, if there is a key store: worth it after a start.
+        """
+        reasons = [Why.MERCHANT_MISSING.value]
+        if keys_too and self._keys is not None:
+            reasons.append(Why.KEY_MISSING.value)
         with writing(self._db) as connection:
-            return movement_rows.look_again(connection, [why.value for why in AGAIN])
+            return movement_rows.look_again(connection, reasons)
 
     def settle_grey(self, asns: Iterable[bytes]) -> int:
         """Close the grey purchases of these cards that evidence decides; return how many.

@@ -6,7 +6,7 @@ nothing else (rules of the field, 5 to 9).
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Engine
@@ -44,12 +44,21 @@ class Intake:
         clock: wall time.
         covered_by_backup: whether a record counts as covered only when a backup that holds it was made;
             otherwise as soon as it is committed.
+        on_taken: told after each message that its records are here; must not wait.
     """
 
-    def __init__(self, db: Engine, clock: Clock, *, covered_by_backup: bool = False) -> None:
+    def __init__(
+        self,
+        db: Engine,
+        clock: Clock,
+        *,
+        covered_by_backup: bool = False,
+        on_taken: Callable[[], None] = lambda: None,
+    ) -> None:
         self._db = db
         self._clock = clock
         self._covered_by_backup = covered_by_backup
+        self._on_taken = on_taken
 
     @property
     def covered_by_backup(self) -> bool:
@@ -101,6 +110,7 @@ class Intake:
             judged = self._keep(connection, gateway, records, now_unix_ms)
             committed = max(spool.committed_through, records[-1].position)
             spools.commit(connection, (gateway, spool_id), committed, now_unix_ms)
+        self._on_taken()
         marks = spool._replace(committed_through=committed).marks(by_backup=self._covered_by_backup)
         return Taken(judged.outcomes, marks)
 

@@ -1,7 +1,6 @@
 """Why a record stands as it does, beside its outcome. Pure; docs/records.md has the table."""
 
 from enum import StrEnum
-from typing import Final
 
 
 class Why(StrEnum):
@@ -35,7 +34,3 @@ class Why(StrEnum):
     TAC_WRONG = "tac_wrong"
     BOTH_WRONG = "both_wrong"
     PSAM_REVOKED = "psam_revoked"  # made after the last good number of a revoked PSAM
-
-
-# What is looked at again from time to time: the key may be there by now, the account open.
-AGAIN: Final = (Why.KEY_MISSING, Why.MERCHANT_MISSING)

@@ -166,6 +166,13 @@ def find(connection: Connection, asns: Collection[bytes]) -> Mapping[bytes, Card
     return found
 
 
+def flagged(connection: Connection, flag: CardFlag, reason: str) -> list[bytes]:
+    """Return the cards on which a flag is set for exactly this reason."""
+    that = (card_flags.c.flag == flag.value) & (card_flags.c.reason == reason)
+    query = select(card_flags.c.asn).where(that & card_flags.c.ended_at_unix_ms.is_(None))
+    return sorted(bytes(asn) for asn in connection.execute(query).scalars())
+
+
 def _open(asn: bytes, flag: CardFlag) -> ColumnElement[bool]:
     that = (card_flags.c.asn == asn) & (card_flags.c.flag == flag.value)
     return that & card_flags.c.ended_at_unix_ms.is_(None)

@@ -25,12 +25,14 @@ from campus_node.serving.limits import ServingLimits
 from campus_node.serving.metrics import NodeMetrics
 from campus_node.serving.observer import NodeObserver
 from campus_node.serving.posting import Posting
+from campus_node.serving.record_books import make_bookkeeping
 from campus_node.serving.rolls import Rolls, open_keys
 from campus_node.settings import Settings
 from campuscard.v1.gateway_pb2_grpc import add_GatewaysServicer_to_server
 from federation.clock import Clock
 
 THREADS: Final = 8  # each waits for the database most of the time
+LAST_RECORDS_S: Final = 5.0
 LOOKING_UP: Final = 2  # of their own: somebody stands at a till
 _HOUR_MS: Final = 3_600_000
 
@@ -75,7 +77,13 @@ class GatewayFront:
         self.notices = NoticeDesk.of(directory, db, clock)
         self._keys = open_keys(directory, settings.keys)
         records = settings.records
-        intake = Intake(db, clock, covered_by_backup=records.covered_by == "backup")
+        self._bookkeeping = make_bookkeeping(self._keys, settings, db, engine, self.notices, clock)
+        intake = Intake(
+            db,
+            clock,
+            covered_by_backup=records.covered_by == "backup",
+            on_taken=self._bookkeeping.wake,
+        )
         rolls = Rolls(
             db, self._keys, clock, settings.keys.lease_hours, self.notices.public_key, observer.alarm
         )
@@ -108,6 +116,7 @@ class GatewayFront:
             _log.warning(
                 "keys.none", why="keys.store is not set: gateways get no session keys from this node"
             )
+        self._bookkeeping.start()
         self._tasks = [
             asyncio.create_task(self.service.spread_news()),
             asyncio.create_task(conduct(self._conductor, self._threads)),
@@ -120,6 +129,7 @@ class GatewayFront:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await asyncio.to_thread(self._bookkeeping.stop, LAST_RECORDS_S)
 
     def close(self) -> None:
         """Let the threads go."""

@@ -223,7 +223,7 @@ def test_without_a_key_store_all_wait_and_with_one_all_are_booked(
     assert canteen.work() == 0
     assert canteen.outcomes()[Outcome.PENDING, "key_missing"] == 1
     canteen.bookkeeper = canteen.new_bookkeeper(canteen.books)
-    assert canteen.bookkeeper.look_again() == 1
+    assert canteen.bookkeeper.look_again(keys_too=True) == 1
     assert canteen.work() == 1
     canteen.close()
 
