@@ -122,7 +122,7 @@ class Rig(Till):
     def take_away(self) -> View:
         if not self.card_place.empty():
             self.card_reader.remove()
-            self.pos.card_gone(self.now_s)
+        self.pos.card_gone(self.now_s)
         return self.view
 
     def tap(self) -> View:

@@ -6,6 +6,8 @@ from campus_node.purse.journal_entries import Reason, State
 from campus_node.terminal.pos.settings import Mode, TillSettings
 from campus_node.terminal.pos.stage import Stage
 from campus_node.terminal.pos.view import Mood
+from campus_node.terminal.questions import Question
+from campuscard.v1 import terminal_pb2 as wire
 from tests.pos.rig import Rig, play, said
 from tests.purse.flows.hooks import Died
 
@@ -169,7 +171,7 @@ class Always:
 
     connected = True
 
-    def ask(self, asked: object, now_s: float) -> object:
+    def ask(self, asked: wire.AuthorizationAsked, now_s: float) -> Question:
         raise AssertionError(f"{asked} at {now_s}")
 
 

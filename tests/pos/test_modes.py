@@ -222,6 +222,33 @@ def test_a_torn_load_is_settled_by_the_same_card(written: bool) -> None:
     assert not rig.log.unsettled()
 
 
+def test_a_load_that_is_torn_another_day_again_still_ends() -> None:
+    rig = machine()
+    rig.type("100")
+    rig.lay()
+    rig.type("123456")
+    rig.card_reader.tear_after_command(8)
+    rig.do("ok")
+    rig.wait(10)
+    rig.lay()
+    rig.type("123456")
+    rig.card_reader.tear_after_command(5)
+    assert said(rig.do("ok")) == "unknown | state unknown: present the same card | 100.00"
+    rig.pos.card_gone(rig.now_s)
+    play(
+        rig,
+        """
+        lay li               -> asking | type the PIN, then OK | 0.00
+        cancel               -> unknown | state unknown: present the same card | 100.00
+        away
+        lay li               -> asking | type the PIN, then OK | 0.00
+        type 123456
+        ok                   -> idle | an earlier load of this card was made | 100.00 | left 150.00
+        """,
+    )
+    assert not rig.log.unsettled()
+
+
 def test_a_load_whose_issuer_fell_silent_is_settled_another_day() -> None:
     rig = machine()
     rig.type("100")

@@ -10,7 +10,6 @@ from campus_node.purse.journal_entries import State
 from campus_node.purse.movement_log import Recorded
 from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import Pin
-from campus_node.spending.tariffs import Bill, Line, LineKind
 from campus_node.terminal.pos import attempt
 from campus_node.terminal.pos.counter import Counter
 from campus_node.terminal.pos.due import Answers, Due
@@ -93,6 +92,6 @@ def _settle(
     pin: Pin | None,
 ) -> Settled:
     awaited = doubt is not None and doubt.recorded.opened_seq == recorded.opened_seq
-    due = Due(Bill((Line(LineKind.PRICE, recorded.movement.amount_fen),)))
+    due = Due.plain(recorded.movement.amount_fen)
     outcome = attempt.guarded(counter, lambda: counter.settle(recorded, card, authority=authority, pin=pin))
     return Settled(outcome, awaited, doubt.due if doubt is not None and awaited else due)

@@ -63,6 +63,11 @@ class Due:
     writes_ride: bool = False
     step: bool = False
 
+    @classmethod
+    def plain(cls, amount_fen: int, *, step: bool = False) -> "Due":
+        """Return an amount without discount or surcharge."""
+        return cls(Bill((Line(LineKind.PRICE, amount_fen),)), step=step)
+
     @property
     def amount_fen(self) -> int:
         """What is debited."""
@@ -136,7 +141,7 @@ def _session_step(wanted: Wanted, place: Place, values: Values) -> Due | Refusal
     step_fen = sessions.next_debit_fen(session, place, values)
     if step_fen <= 0:
         return Refusal.NO_PRICE
-    return Due(Bill((Line(LineKind.PRICE, step_fen),)), step=session.paid_fen > 0)
+    return Due.plain(step_fen, step=session.paid_fen > 0)
 
 
 def _fare(

@@ -15,7 +15,6 @@ from campus_node.purse.outcome import Outcome
 from campus_node.purse.sam_session import SamSession
 from campus_node.spending.refusals import Question
 from campus_node.spending.sessions import Next
-from campus_node.spending.tariffs import Bill, Line, LineKind
 from campus_node.terminal.pos import attempt, screens
 from campus_node.terminal.pos.account import AccountDesk, Payment
 from campus_node.terminal.pos.asking import ASKED_S_MAX, Asking
@@ -29,7 +28,7 @@ from campus_node.terminal.pos.reading import Seen
 from campus_node.terminal.pos.rules import Rules
 from campus_node.terminal.pos.running import Running
 from campus_node.terminal.pos.settings import Consent, Key, Mode, TillSettings
-from campus_node.terminal.pos.stage import Stage
+from campus_node.terminal.pos.stage import EDGES, Stage
 from campus_node.terminal.pos.stops import view_of
 from campus_node.terminal.pos.view import View
 from campus_node.terminal.pos.wall_clock import WallClock
@@ -93,6 +92,11 @@ class Till:
     def failed(self) -> bool:
         """Whether the journal failed: open it again and make another till on it."""
         return self._stage is Stage.STOPPED
+
+    @property
+    def selling(self) -> bool:
+        """Whether cards may pay, as far as the till knows."""
+        return not self.failed and self.counter.stopped is None
 
     @property
     def paid_units(self) -> int:
@@ -194,7 +198,7 @@ class Till:
         answers = self._answers_for(seen)
         open_there = any(recorded.movement.online for recorded in self.counter.log.awaiting(seen.asn))
         if loads and answers.pin is None and (self._wish.amount_fen or open_there):
-            due = Due(Bill((Line(LineKind.PRICE, self._wish.typed.amount_fen),)))
+            due = Due.plain(self._wish.typed.amount_fen)
             self._ask(attempt.Open(seen, due, (Question.CONFIRM,)), answers, now_s)
             return
         settled = settle_all(
@@ -257,7 +261,7 @@ class Till:
 
     def _load(self, channel: CardChannel, seen: Seen, answers: Answers, now_s: float) -> None:
         amount_fen = self._wish.typed.amount_fen
-        due = Due(Bill((Line(LineKind.PRICE, amount_fen),)))
+        due = Due.plain(amount_fen)
         outcome = load_card(self.counter, self.authority, channel, seen, amount_fen, answers.pin)
         if isinstance(outcome, attempt.WrongPin):
             self._ask(attempt.Open(seen, due, (Question.CONFIRM,), outcome.tries_left), NO_ANSWERS, now_s)
@@ -295,14 +299,10 @@ class Till:
 
     def _ask(self, found: attempt.Open, answers: Answers, now_s: float) -> None:
         consent = Consent.PIN if self.settings.mode is Mode.LOAD else self.settings.consent
+        until_s = now_s + ASKED_S_MAX
+        questions, left = tuple(found.questions), found.tries_left
         self._asking = Asking(
-            found.seen.asn,
-            found.due,
-            tuple(found.questions),
-            answers,
-            consent,
-            now_s + ASKED_S_MAX,
-            tries_left=found.tries_left,
+            found.seen.asn, found.due, questions, answers, consent, until_s, tries_left=left
         )
         self._show(Stage.ASKING, self._asking.view(), self._asking.until_s)
 
@@ -322,10 +322,10 @@ class Till:
 
     def _answers_for(self, seen: Seen) -> Answers:
         """Return what was answered about this card, once; another card is asked anew."""
-        if self._doubt is not None:
-            return self._doubt.answers
         asking, self._asking = self._asking, None
-        return asking.answers if asking is not None and asking.asn == seen.asn else NO_ANSWERS
+        if asking is not None and asking.asn == seen.asn:
+            return asking.answers
+        return self._doubt.answers if self._doubt is not None else NO_ANSWERS
 
     # The screen, and time.
 
@@ -384,7 +384,10 @@ class Till:
             self._shown(view_of(why, self._wish.amount_fen), now_s)
 
     def _ready(self) -> None:
-        self._show(Stage.READY, self._ready_view(), NEVER_S)
+        if self._doubt is not None:
+            self._await(self._doubt)
+        else:
+            self._show(Stage.READY, self._ready_view(), NEVER_S)
 
     def _finish(self, view: View, now_s: float, *, lasting: bool = False) -> None:
         """Show how something ended; what was typed for it is done with."""
@@ -396,4 +399,5 @@ class Till:
         self._show(Stage.SHOWN, view, NEVER_S if lasting else now_s + self.settings.shown_s)
 
     def _show(self, stage: Stage, view: View, until_s: float) -> None:
+        assert stage in EDGES[self._stage], f"{self._stage.name}, then {stage.name}"
         self._stage, self._view, self._until_s = stage, view, until_s
