@@ -24,6 +24,7 @@ BENCHES: Final = {
     "grpc": "bench.grpc:GrpcBench",
     "purse": "bench.purse:PurseBench",
     "lines": "bench.lines:LinesBench",
+    "campus": "bench.campus_intake:IntakeBench",
 }
 
 
