@@ -1,6 +1,6 @@
 """Movements of which nobody knows: what is awaited, and what the card says when it is back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from campus_node.purse import recovery
@@ -12,7 +12,7 @@ from campus_node.purse.outcome import Outcome
 from campus_node.purse.presenting import Pin
 from campus_node.terminal.pos import attempt
 from campus_node.terminal.pos.counter import Counter
-from campus_node.terminal.pos.due import Answers, Due
+from campus_node.terminal.pos.due import NO_ANSWERS, Answers, Due
 
 DOUBT_S: Final = recovery.WINDOW_S
 
@@ -81,6 +81,13 @@ def settle_all(
         if not isinstance(settled.outcome, Outcome) or settled.outcome.state is not State.VOID:
             return settled
     return settled
+
+
+def goes_on(settled: Settled, outcome: Outcome, doubt: Doubt | None, now_s: float) -> Doubt:
+    """Return the doubt that goes on, because the card left once more while it was asked."""
+    if doubt is None or not settled.awaited:
+        return Doubt(outcome.recorded, settled.due, NO_ANSWERS, now_s + DOUBT_S, late=True)
+    return replace(doubt, recorded=outcome.recorded)
 
 
 def _settle(

@@ -19,7 +19,7 @@ from campus_node.terminal.pos import attempt, screens
 from campus_node.terminal.pos.account import AccountDesk, Payment
 from campus_node.terminal.pos.asking import ASKED_S_MAX, Asking
 from campus_node.terminal.pos.counter import Counter
-from campus_node.terminal.pos.doubt import DOUBT_S, Doubt, Settled, settle_all
+from campus_node.terminal.pos.doubt import DOUBT_S, Doubt, Settled, goes_on, settle_all
 from campus_node.terminal.pos.due import NO_ANSWERS, Answers, Due, Entered
 from campus_node.terminal.pos.hotlists import Hotlists
 from campus_node.terminal.pos.loading import load_card
@@ -227,9 +227,7 @@ class Till:
         if outcome.state is State.VOID and not outcome.movement.online:
             return True
         if outcome.state is State.GREY and outcome.reason is Reason.TORN:
-            until_s = doubt.until_s if doubt is not None and settled.awaited else now_s + DOUBT_S
-            answers = doubt.answers if doubt is not None and in_time else NO_ANSWERS
-            self._await(Doubt(outcome.recorded, settled.due, answers, until_s, late=not in_time))
+            self._await(goes_on(settled, outcome, doubt, now_s))
         elif in_time or outcome.state is State.VOID:
             self._ended(outcome, settled.due, NO_ANSWERS, now_s)
         else:
