@@ -64,9 +64,8 @@ class Till:
         authority: LoadAuthority | None = None,
     ) -> None:
         self.settings = settings
-        self.counter = Counter(
-            settings, rules, hotlists, sam=sam, log=log, clock=clock, online=online or CutOff()
-        )
+        way = online or CutOff()
+        self.counter = Counter(settings, rules, hotlists, sam=sam, log=log, clock=clock, online=way)
         self.authority = authority
         self._desk = AccountDesk(self.counter)
         self._wish = Wish(settings, settings.stop)
