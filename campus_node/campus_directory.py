@@ -8,7 +8,6 @@ run/ports.json        written when the node is ready: process id and ports; remo
 log/                  what the node writes about itself
 """
 
-import contextlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Final
 from campus_node.database import migrate
 from campus_node.pki import files
 from campus_node.pki.campus_pki import CampusPki, find_root, make_root_directory, next_free_number
+from campus_node.process_life import born_ticks, is_alive
 from campus_node.settings import FILE_NAME, Settings, load_settings, parse_settings
 from campus_node.settings_file import settings_text
 from campus_node.wording import Sentence
@@ -222,22 +222,3 @@ def _settings_text(new: NewCampus, number: int) -> str:
         campus["domain"] = new.domain
     ledger = {"database": new.database} if new.database else {}
     return settings_text({"campus": campus, "ledger": ledger})
-
-
-def born_ticks(pid: int) -> int | None:
-    """Return when a process began, in clock ticks since this machine started; None where nobody says."""
-    try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return int(told.rpartition(")")[2].split()[19])  # proc(5): field 22; 2 ends with the bracket
-    except (OSError, ValueError, IndexError):
-        return None
-
-
-def is_alive(pid: int) -> bool:
-    with contextlib.suppress(ProcessLookupError):
-        try:
-            os.kill(pid, 0)
-        except PermissionError:  # somebody else's process: it is there
-            return True
-        return True
-    return False

@@ -142,7 +142,7 @@ class Desk:
     def _soft(self, chosen: Soft, device: Device, draw: Draw) -> Reader:
         from hil_rig.virtual.in_process import VirtualReader
 
-        made = self._soft_device(chosen, device, draw)
+        made = self.soft_device(chosen, device, draw)
         reader = VirtualReader(made, f"soft:{Path(chosen.profile).stem}")
         if chosen.tear_before:
             reader.tear_before_command(chosen.tear_before)
@@ -152,7 +152,8 @@ class Desk:
             reader.insert_when_awaited(made)
         return reader
 
-    def _soft_device(self, chosen: Soft, device: Device, draw: Draw) -> "SoftDevice":
+    def soft_device(self, chosen: Soft, device: Device, draw: Draw = os.urandom) -> "SoftDevice":
+        """Return a device in this process; what it remembers is closed at the end. Raise Misconfigured."""
         from hil_rig.virtual.card import VirtualCard
         from hil_rig.virtual.memory import Memory
         from hil_rig.virtual.profile import load_card_profile, load_psam_profile

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from campus_node.cli import commands_terminal_pins
+from campus_node.cli import commands_terminal_pins, commands_terminal_run
 from campus_node.cli.arguments import (
     Directory,
     OperatorName,
@@ -62,6 +62,7 @@ def add_to(app: typer.Typer) -> None:
     command(sub, "admit", admit, f"campus terminal admit till-7 {_CHANGING}")
     command(sub, "retire", retire, f"campus terminal retire till-7 {_CHANGING}")
     command(sub, "revoke", revoke, f"campus terminal revoke till-7 {_CHANGING}")
+    commands_terminal_run.add_to(sub)
     commands_terminal_pins.add_to(sub)
 
 

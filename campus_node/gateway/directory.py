@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from campus_node.campus_directory import CampusDirectory, born_ticks, is_alive
+from campus_node.campus_directory import CampusDirectory
 from campus_node.gateway.settings import FILE_NAME, Settings, load_settings, parse_settings
 from campus_node.gateway.settings_lines import LineSettings
 from campus_node.gateway.settings_text import settings_text
 from campus_node.pki import files
+from campus_node.process_life import born_ticks, is_alive
 from campus_node.wording import Sentence
 from federation.errors import Misconfigured, Unavailable
 from federation.identity import Identity, Role, is_name

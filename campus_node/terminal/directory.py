@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from campus_node.campus_directory import CampusDirectory, born_ticks, is_alive
 from campus_node.pki import files
+from campus_node.process_life import born_ticks, is_alive
 from campus_node.terminal.settings import FILE_NAME, Settings, load_settings, parse_settings
 from campus_node.terminal.settings_text import settings_text
 from campus_node.wording import Sentence
@@ -84,7 +84,7 @@ class TerminalDirectory:
         chosen.setdefault("terminal", {}).update(campus=new.campus, name=new.name)
         pieces: dict[str, bytes] = {}
         if new.campus_directory is not None:
-            pieces = _take_from(CampusDirectory(new.campus_directory), new.name, chosen, now_unix_ms)
+            pieces = _take_from(new.campus_directory, new.name, chosen, now_unix_ms)
         text = settings_text(chosen)
         settings = parse_settings(text, self.path / FILE_NAME)
         files.make_private_directory(self.path.parent)
@@ -146,7 +146,8 @@ class TerminalDirectory:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Unavailable(
                 Sentence(
-                    "the terminal of {directory} has not run yet: start it with: campus terminal run {directory}",
+                    "the terminal of {directory} has not run yet: "
+                    "start it with: campus terminal run {directory}",
                     directory=self.path,
                 )
             ) from error
@@ -155,11 +156,13 @@ class TerminalDirectory:
 
 
 def _take_from(
-    campus: CampusDirectory, name: str, chosen: dict[str, dict[str, object]], now_unix_ms: int
+    directory: Path, name: str, chosen: dict[str, dict[str, object]], now_unix_ms: int
 ) -> dict[str, bytes]:
     """Fill in what the campus knows, and return the files that it gives."""
-    from campus_node.notices.key import signing_key  # noqa: PLC0415 - a till that runs needs none of it
+    from campus_node.campus_directory import CampusDirectory  # noqa: PLC0415 - a till that runs needs none
+    from campus_node.notices.key import signing_key  # noqa: PLC0415
 
+    campus = CampusDirectory(directory)
     settings = campus.settings()
     own = chosen["terminal"]
     if own["campus"] not in {"", settings.campus.name}:

@@ -35,6 +35,14 @@ MARKS: Final[dict[Mood, str]] = {  # beside the word: what a glance tells, witho
 }
 
 
+def looks_of(view: View | None) -> tuple[object, ...] | None:
+    """Return what tells a view from another one that looks different: sentences made anew are the same."""
+    if view is None:
+        return None
+    said = (str(view.headline), *map(str, view.lines))
+    return (view.mood, *said, view.amount_fen, view.balance_fen, view.online, view.sound)
+
+
 def width_of(text: str) -> int:
     """Return how many columns a text takes."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)

@@ -1,7 +1,7 @@
-"""What a terminal was told and keeps: each issuer's hotlist, and the parameters; durable, whole or not at all.
+"""What a terminal was told and keeps: each issuer's hotlist, and the parameters; durable, or not at all.
 
-An issuer whose key is pinned is believed by its signature alone. The list of an issuer without one is believed
-as the campus passes it on: sealed in the session, or under the campus's signed notice.
+An issuer whose key is pinned is believed by its signature alone. The list of an issuer without one is
+believed as the campus passes it on: sealed in the session, or under the campus's signed notice.
 """
 
 import contextlib

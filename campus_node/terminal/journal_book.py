@@ -146,5 +146,3 @@ def _understood(body: bytes | None) -> Movement | Record | None:
         return journal_entries.decode(body) or journal_records.decode(body)
     except Unreadable:
         return None
-
-

@@ -193,7 +193,7 @@ class Ends:
             case "thin":
                 return self._thin(line)
             case "none":
-                raise LineDown(Sentence("this terminal has no line"))
+                raise AssertionError("a terminal without a line opens none")
 
     def _can(self, line: LineSettings) -> LineEnd:
         from campus_node.lines.can.multicast_receiver import MulticastReceiver  # noqa: PLC0415 - by kind

@@ -27,11 +27,11 @@ class KeptLine:
 
     Args:
         name: what people call it.
-        open_end: opens it; on the keeping thread.
+        open_end: opens it, on the keeping thread; None = there is no line at all.
         clock: paces the drive.
     """
 
-    def __init__(self, name: str, open_end: Callable[[], LineEnd], clock: Clock) -> None:
+    def __init__(self, name: str, open_end: Callable[[], LineEnd] | None, clock: Clock) -> None:
         self._name = name
         self._open_end = open_end
         self._clock = clock
@@ -40,7 +40,8 @@ class KeptLine:
         self._jitter = random.Random()  # noqa: S311 - spreads retries
         self._thread = threading.Thread(target=self._run, name=f"line {name}", daemon=True)
         self.why_down = ""
-        self._thread.start()
+        if open_end is not None:
+            self._thread.start()
 
     @property
     def name(self) -> str:
@@ -68,7 +69,8 @@ class KeptLine:
     def close(self) -> None:
         """Let the wire go. May be called twice."""
         self._ending.set()
-        self._thread.join()
+        if self._open_end is not None:
+            self._thread.join()
 
     def _demand(self) -> LineEnd:
         end = self._end
@@ -93,6 +95,7 @@ class KeptLine:
             wait_s = min(wait_s * 2, RETRY_S_MAX)
 
     def _keep_open(self) -> None:
+        assert self._open_end is not None, "this thread runs"
         end = self._open_end()
         drive = Drive(end, clock=self._clock)
         self._end, self.why_down = end, ""

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -39,10 +40,8 @@ class Mailbox(Generic[Item]):
 
     def take(self) -> list[Item]:
         """Return what is inside, oldest first, and silence the bell."""
-        try:
+        with suppress(BlockingIOError):
             os.read(self._listening, 4096)
-        except BlockingIOError:
-            pass
         taken = []
         while self._items:
             taken.append(self._items.popleft())

@@ -30,7 +30,7 @@ def settings_text(chosen: Mapping[str, Mapping[str, object]]) -> str:
 def _keys(model: type[BaseModel], chosen: Mapping[str, object]) -> list[str]:
     written = []
     for key, field in model.model_fields.items():
-        value = chosen[key] if key in chosen else field.default
+        value = chosen.get(key, field.default)
         mark = "" if key in chosen else "# "
         # TOML's basic strings, numbers and booleans are JSON's.
         written.append(f"{mark}{key} = {json.dumps(value, ensure_ascii=False)}  # {field.description}")

@@ -96,9 +96,7 @@ class State:
         """Return the state when what is on trial was not healthy."""
         image = self.image(self.waiting)
         refused = self.refused if image is None else (*self.refused, image.sha256)[-REFUSED_MAX:]
-        return replace(
-            self, waiting=0, begun=False, refused=refused, fell_back=self.fell_back + 1, why=why
-        )
+        return replace(self, waiting=0, begun=False, refused=refused, fell_back=self.fell_back + 1, why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +215,7 @@ class Slots:
         self._keep(replace(self.state, in_use=slot, waiting=0, begun=False))
 
     def fail(self, why: str) -> None:
-        """Refuse what is on trial: it was not healthy. Nothing happens if nothing is. Raise SlotsUnwritable."""
+        """Refuse what is on trial, if anything is: it was not healthy. Raise SlotsUnwritable."""
         if self.state.waiting and self.state.begun:
             self._keep(self.state.failed(why))
 

@@ -1,6 +1,6 @@
 """The parts of one terminal, put together by hand: journal, PSAM, till, line and what came over it.
 
-All of it is made or nothing; where something is missing (the PSAM, the journal's disk) it is made again later.
+All of it is made or nothing; where something is missing (the PSAM, a disk) it is made again later.
 """
 
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import structlog
 
@@ -34,7 +34,6 @@ from campus_node.terminal.journal_book import newest_terminal_seq, newest_unix_m
 from campus_node.terminal.line_ends import Ends, LineEnd
 from campus_node.terminal.line_keeper import KeptLine
 from campus_node.terminal.linkage import Linkage
-from campus_node.terminal.mailbox import Mailbox
 from campus_node.terminal.pos.hotlists import Hotlists
 from campus_node.terminal.pos.rules import Rules
 from campus_node.terminal.pos.settings import Consent, Mode, TillSettings
@@ -61,6 +60,14 @@ _log = structlog.get_logger(__name__)
 Device = Literal["card", "sam"]
 OpenReader = Callable[[str, Device], Reader]
 Event = Hotlist | Version | Label  # what has come into force, or is stored
+
+
+class ToldBox(Protocol):
+    """Where a station puts what its loop must hear of; any thread."""
+
+    def put(self, item: Event) -> None: ...
+
+    def ring(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +113,7 @@ class Station:
         running: Running,
         open_reader: OpenReader,
         clock: Clock,
-        told: Mailbox[Event],
+        told: ToldBox,
     ) -> None:
         self.settings = settings
         self.running = running
@@ -243,7 +250,8 @@ class Station:
         def open_end() -> LineEnd:
             return ends.open(settings.line, settings.pki)
 
-        line = KeptLine(settings.terminal.name, open_end, self._machine)
+        has_line = settings.line.kind != "none"
+        line = KeptLine(settings.terminal.name, open_end if has_line else None, self._machine)
         closing.callback(line.close)
         return line
 

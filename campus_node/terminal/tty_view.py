@@ -17,7 +17,7 @@ import termios
 import tty
 from typing import Any, Final, TextIO
 
-from campus_node.terminal.display import PAGE_S, LineDisplay
+from campus_node.terminal.display import PAGE_S, LineDisplay, looks_of
 from campus_node.terminal.pos.settings import Key
 from campus_node.terminal.pos.view import Sound, View
 
@@ -74,7 +74,7 @@ class TtyView:
 
     def show(self, view: View, now_s: float) -> float:
         """Show a view; return when to be called again though nothing has changed."""
-        if view != self._view:
+        if looks_of(view) != looks_of(self._view):
             if self._is_tty and view.sound in _LOUD:
                 self._out.write("\a")
             self._view, self._since_s = view, now_s
@@ -87,7 +87,7 @@ class TtyView:
             return NEVER_S
         return self._since_s + (int((now_s - self._since_s) / PAGE_S) + 1) * PAGE_S
 
-    def keys(self) -> list[Typed]:
+    def typed(self) -> list[Typed]:
         """Return what was typed; the descriptor can be read now. It is None once nobody can type any more."""
         assert self.descriptor is not None, "somebody types"
         chunk = os.read(self.descriptor, READ_BYTES)
