@@ -14,7 +14,7 @@ from campus_node.terminal.questions import Question
 from campus_node.terminal.uplink import Uplink
 from campuscard.v1 import terminal_pb2 as wire
 from federation.clock import SystemClock
-from hil_rig.senders.lines import open_line
+from hil_rig.senders.lines import OpenLine, open_line
 from hil_rig.senders.order import SegmentLine, SenderOrder
 from hil_rig.senders.sender import ISSUER, psam_of
 from hil_rig.virtual.profile import load_psam_profile
@@ -41,7 +41,7 @@ class Till:
         self._moved = threading.Condition()
         directory.mkdir(parents=True, exist_ok=True)
         self.journal = Journal.open(directory / f"{who.name}.journal", 1024)
-        self._open = open_line(line, who, self._clock, self._stop)
+        self._open = self.open_line(line, who)
         names = TerminalNames(
             bytes.fromhex(who.terminal_id), bytes.fromhex(who.psam_serial),
             who.usage, who.key_version, who.algorithm, who.address,
@@ -71,6 +71,10 @@ class Till:
         self._open.line.close()
         self.journal.close()
         os.close(self._stop)
+
+    def open_line(self, line: SegmentLine, who: SenderOrder) -> OpenLine:
+        """Return its end of the line."""
+        return open_line(line, who, self._clock, self._stop)
 
     def sell(self, count: int) -> None:
         """Append records; they go up as soon as the line takes them."""
