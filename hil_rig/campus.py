@@ -123,7 +123,18 @@ class RigCampus:
             Refused: the ledger refused one.
             Unavailable: the node did not answer.
         """
-        asyncio.run(self._load(amount_fen, self._receipts_path(name)))
+        loads = [(person.account, amount_fen) for person in self.people]
+        asyncio.run(self._load(loads, self._receipts_path(name)))
+
+    def issue_purses(self, purses: Mapping[int, int], name: str) -> None:
+        """Open the accounts of cards' purses and bring to each, from the bank, what is on the card, in fen.
+
+        Raises:
+            Refused: an account is open with another holder, or a load was refused.
+            Unavailable: the node did not answer.
+        """
+        asyncio.run(self._open([Opening(account, f"purse {account}") for account in purses]))
+        asyncio.run(self._load(list(purses.items()), self._receipts_path(name)))
 
     def order(self, name: str, seed: int, payments_each: int | None, patience_s: float = 60.0) -> Order:
         """Return the order for a client process; from now on its file counts for the checker."""
@@ -163,18 +174,18 @@ class RigCampus:
                     if refusal is not Refusal.NONE:
                         raise Refused(f"account {opening.account} was not opened: {refusal.name}")
 
-    async def _load(self, amount_fen: int, path: Path) -> None:
+    async def _load(self, amounts_fen: Sequence[tuple[int, int]], path: Path) -> None:
         loads = [
             Transfer(
                 transfer_id=self._ids.next(),
                 verb=Verb.POST,
                 kind=Kind.LOAD,
                 debit=BANK,
-                credit=person.account,
+                credit=account,
                 amount_fen=amount_fen,
                 made_at_unix_ms=self._clock.unix_ms(),
             )
-            for person in self.people
+            for account, amount_fen in amounts_fen
         ]
         receipts = Receipts(path)
         async with self._client() as client, client.stream() as stream:

@@ -3,7 +3,7 @@
     python payment_checker.py --node data/ledger.sqlite can0/*.jsonl serial0/*.jsonl
     python payment_checker.py --node "postgresql://127.0.0.1/north" can0/*.jsonl
 
-It is written from docs/purse.md and docs/records.md alone, so that it cannot share a mistake with the
+It is written from docs/purse.md, records.md and ledger.md alone, so that it cannot share a mistake with the
 product. A till's file holds what hil_rig/senders/knowledge.py tells, and
 
     {"tapped": 17, "asn": HEX20, "amount_fen": 350, "due_ns": …, "at_ns": …, "at_unix_ms": …}
@@ -30,7 +30,8 @@ from typing import Any, NamedTuple
 SAMPLES_MAX = 20  # of each kind of finding, in the report
 MOVEMENT = struct.Struct(">BBBBBB10s8sIIIIH4sBB6sI7s4s4s4s4sQQQ")  # docs/purse.md, a movement's record
 CARD_MOVEMENT, DONE, VOID = 0x01, 3, 4
-QUARANTINED, CONFLICT, REFUSED_RECORD = 5, 4, 6
+PENDING, QUARANTINED, CONFLICT, REFUSED_RECORD = 2, 5, 4, 6
+PURCHASE, POST, CARD_PURSE, LOCAL = 1, 1, 2000, 10**12  # docs/ledger.md: kind, verb, class of accounts
 SURE = {"accepted", "refused", "blocked"}
 
 
@@ -198,6 +199,37 @@ def check_cards(
     return unexplained_fen
 
 
+def check_ledger(
+    connection: Any, cards: dict[str, dict[str, int]], payments: list[Payment], findings: Findings
+) -> dict[str, Any]:
+    """Every payment is booked once, and the ledger's account of each purse says what the purse says.
+
+    A purse's account is 2000 × 10^12 + the last 12 digits of the card's number; a purchase is kind 1, POST.
+    """
+    cursor = connection.cursor()
+    cursor.execute("SELECT kind, verb, debit, credit, posted_fen FROM transfers WHERE refusal = 0")
+    holds_fen: Counter[int] = Counter()
+    booked: Counter[tuple[int, int]] = Counter()
+    for kind, verb, debit, credit, posted_fen in cursor.fetchall():
+        holds_fen[debit] -= posted_fen
+        holds_fen[credit] += posted_fen
+        if (kind, verb) == (PURCHASE, POST) and debit // LOCAL == CARD_PURSE:
+            booked[debit, posted_fen] += 1
+    accounts = {asn: CARD_PURSE * LOCAL + int(asn[-12:]) for asn in cards}
+    wanted = Counter((accounts[p.asn], p.amount_fen) for p in payments if p.state == DONE)
+    for key in booked.keys() | wanted.keys():
+        times = booked[key]
+        findings.expect("not_booked", times >= wanted[key], f"{key}: {times} of {wanted[key]}")
+        findings.expect("double", times <= wanted[key], f"{key}: {times}, paid {wanted[key]} times")
+    apart = [asn for asn, card in cards.items() if holds_fen[accounts[asn]] != card.get("holds_fen")]
+    findings.expect("purse_and_ledger", not apart, f"{apart[:3]}")
+    return {
+        "booked": booked.total(),
+        "booked_fen": sum(fen * times for (_, fen), times in booked.items()),
+        "balanced": not apart and sum(holds_fen.values()) == 0,
+    }
+
+
 def percentile(values: list[float], percent: int) -> float:
     """Return a percentile; 0 of nothing."""
     values = sorted(values)
@@ -235,11 +267,12 @@ def check(node: str, paths: list[Path]) -> dict[str, Any]:
             tills.append(read_till(path, events))
     connection = connection_to(node)
     payments, outcomes = read_payments(connection)
-    connection.close()
     done = [payment for payment in payments if payment.state == DONE]
     check_tills(tills, Counter((p.terminal, p.asn, p.amount_fen) for p in done), findings)
     unexplained_fen = check_cards(cards, payments, tills, findings)
-    for outcome in (QUARANTINED, CONFLICT, REFUSED_RECORD):
+    ledger = check_ledger(connection, cards, payments, findings)
+    connection.close()
+    for outcome in (PENDING, QUARANTINED, CONFLICT, REFUSED_RECORD):
         findings.expect(
             "not_accepted", not outcomes[outcome], f"{outcomes[outcome]} records of outcome {outcome}"
         )
@@ -250,13 +283,14 @@ def check(node: str, paths: list[Path]) -> dict[str, Any]:
         "tills": len(tills),
         "cards": len(cards),
         "payments": len(taps),
-        "accepted": sum(tap.mood == "accepted" for tap in taps),
+        "acknowledged": sum(tap.mood == "accepted" for tap in taps),
         "refused": dict(Counter(tap.headline for tap in taps if tap.mood in {"refused", "blocked"})),
         "unknown": sum(tap.mood not in SURE for tap in taps),
         "at_node": len(done),
         "paid_fen": sum(payment.amount_fen for payment in done),
         "open": len(still_open),
-        "records": sum(outcomes.values()),
+        **ledger,
+        "rows": sum(outcomes.values()),
         "outcomes": {str(number): count for number, count in sorted(outcomes.items())},
         "lost": findings.counts["lost"],
         "double": findings.counts["double"],

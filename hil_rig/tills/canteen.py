@@ -5,7 +5,7 @@ LINE/               the tills of one line, see `TillsProcess`
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from campus_node.database.connect import connect, writing
+from sqlalchemy import func, select
+
+from campus_node.database.connect import connect, reading, writing
 from campus_node.ledger.chart import AccountClass, account_number
+from campus_node.records.spooled import Outcome
+from campus_node.records.tables import terminal_records
 from campus_node.registry import cards
 from federation.clock import SystemClock
 from hil_rig.building import PURCHASE_KEY, TAC_KEY, Building, Segment, free_port
@@ -100,6 +104,8 @@ class Canteen:
             self.building = Building(self._directory, self._segments, self._database)
             self._register()
             stack.enter_context(self.building)
+            self.building.campus.open_accounts()
+            self.building.campus.issue_purses(self._purses(), "purses")
             self._stack = stack.pop_all()
         return self
 
@@ -161,13 +167,26 @@ class Canteen:
         for process in self.tills.values():
             process.stop()
         gateway = self.building.gateway
-        deadline_s = self._clock.monotonic_s() + SPOOL_TIMEOUT_S
-        while gateway.status()["spool"]["waiting"]:
-            if self._clock.monotonic_s() > deadline_s:
-                raise ProcessFailed(f"the gateway keeps records back:\n{gateway.log_tail()}")
-            self._clock.sleep(POLL_S)
-        self.building.gateway.terminate()
+        self._wait(lambda: not gateway.status()["spool"]["waiting"], "the gateway keeps records back")
+        self._wait(lambda: not self._pending(), "the node books nothing more")
+        gateway.terminate()
         self.building.node.terminate()
+
+    def _pending(self) -> int:
+        """Return how many records the node has not judged yet."""
+        database = connect(self.building.campus.database_url)
+        with reading(database) as connection:
+            query = select(func.count()).where(terminal_records.c.outcome == int(Outcome.PENDING))
+            count: int = connection.execute(query).scalar_one()
+        database.dispose()
+        return count
+
+    def _wait(self, reached: Callable[[], bool], otherwise: str) -> None:
+        deadline_s = self._clock.monotonic_s() + SPOOL_TIMEOUT_S
+        while not reached():
+            if self._clock.monotonic_s() > deadline_s:
+                raise ProcessFailed(f"{otherwise}:\n{self.building.gateway.log_tail()}")
+            self._clock.sleep(POLL_S)
 
     def _round(self, segment: Segment, amount_fen: int, queue: int) -> tuple[Tap, ...]:
         taps = []
@@ -191,11 +210,21 @@ class Canteen:
             lasting=self._lasting,
         )
 
+    def _purses(self) -> dict[int, int]:
+        """Return what is on each card, by the account of its purse."""
+        return {
+            account_number(AccountClass.CARD_PURSE, int(card.asn[8:])): card.balance_fen
+            for card in self._all_cards()
+        }
+
+    def _all_cards(self) -> list[CardOrder]:
+        return [card for each in self._cards.values() for card in each]
+
     def _register(self) -> None:
         """Write the cards into the registry: whose they are."""
         database = connect(self.building.campus.database_url)
         with writing(database) as connection:
-            for card in (card for each in self._cards.values() for card in each):
+            for card in self._all_cards():
                 account = account_number(AccountClass.ONLINE, int(card.asn[8:]))
                 known = cards.Card(bytes.fromhex(card.asn), ISSUER, account)
                 cards.register(connection, known, self._clock.unix_ms())

@@ -43,10 +43,11 @@ def test_two_hundred_cards_tapped_at_once_are_paid_once_each_and_the_bus_shows_i
         canteen.stop()
     said = check_payments(canteen)
     assert said["holds"], said
-    assert (said["payments"], said["accepted"], said["at_node"]) == (TILLS, TILLS, TILLS)
+    assert (said["payments"], said["acknowledged"], said["booked"]) == (TILLS, TILLS, TILLS)
     assert (said["lost"], said["double"], said["unknown"], said["refused"]) == (0, 0, 0, {})
-    assert said["paid_fen"] == TILLS * AMOUNT_FEN
-    assert said["records"] == TILLS * RECORDS
+    assert said["balanced"], "the ledger's account of a purse says what the purse says"
+    assert said["paid_fen"] == said["booked_fen"] == TILLS * AMOUNT_FEN
+    assert said["rows"] == TILLS * RECORDS
     assert commands == TILLS * CARD_COMMANDS
     records = check_records(canteen)
     assert records["holds"], records

@@ -72,7 +72,7 @@ def test_nothing_is_lost_or_double_and_nobody_is_refused_while_all_behind_the_ti
         hit = [cut_off_by(each, [path for path in canteen.files if path.stem != "cards"]) for each in struck]
     said = check_payments(canteen)
     assert said["holds"], said
-    assert said["payments"] == said["accepted"] == said["at_node"] == taps == ROUNDS * TILLS
+    assert said["payments"] == said["acknowledged"] == said["booked"] == taps == ROUNDS * TILLS
     assert (said["lost"], said["double"], said["unknown"], said["refused"]) == (0, 0, 0, {})
     records = check_records(canteen)
     assert records["holds"], records
