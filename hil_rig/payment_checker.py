@@ -59,6 +59,7 @@ class Tap(NamedTuple):
     headline: str = ""
     shown_ns: int = 0
     through_seq: int = 0  # the journal's last number then
+    doubted: bool = False  # the till did not know, once, whether the card had paid
 
 
 class Till(NamedTuple):
@@ -107,7 +108,9 @@ def read_till(path: Path, events: list[dict[str, Any]]) -> Till:
         elif "acknowledged" in event:
             marks.append((event["acknowledged"], event["at_unix_ms"]))
         elif "shown" in event and event["tap"]:
-            taps[event["tap"]] = taps[event["tap"]]._replace(
+            before = taps[event["tap"]]
+            taps[event["tap"]] = before._replace(
+                doubted=before.doubted or event["shown"] == "unknown",
                 mood=event["shown"],
                 headline=event["headline"],
                 shown_ns=event["at_ns"],
@@ -237,11 +240,14 @@ def percentile(values: list[float], percent: int) -> float:
 
 
 def waits(tills: list[Till]) -> dict[str, float]:
-    """Return how long paid taps took: on the till alone; from when they were due until shown, until kept."""
+    """Return how long paid taps took: on the till alone; from when they were due until shown, until kept.
+
+    Cards that were torn away are left out: what took time then was the hand.
+    """
     sale_ms, shown_ms, kept_ms = [], [], []
     for till in tills:
         for tap in till.taps.values():
-            if tap.mood != "accepted":
+            if tap.mood != "accepted" or tap.doubted:
                 continue
             sale_ms.append((tap.shown_ns - tap.at_ns) / 1e6)
             shown_ms.append((tap.shown_ns - tap.due_ns) / 1e6)
@@ -286,6 +292,7 @@ def check(node: str, paths: list[Path]) -> dict[str, Any]:
         "acknowledged": sum(tap.mood == "accepted" for tap in taps),
         "refused": dict(Counter(tap.headline for tap in taps if tap.mood in {"refused", "blocked"})),
         "unknown": sum(tap.mood not in SURE for tap in taps),
+        "doubted": sum(tap.doubted for tap in taps),
         "at_node": len(done),
         "paid_fen": sum(payment.amount_fen for payment in done),
         "open": len(still_open),

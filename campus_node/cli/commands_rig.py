@@ -4,6 +4,7 @@ import json
 import secrets
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,6 +15,7 @@ from campus_node.cli.register import command
 from campus_node.cli.report import Report
 from campus_node.cli.usage import WrongUsage
 from campus_node.wording import Sentence
+from federation.errors import Misconfigured
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
 
@@ -39,10 +41,14 @@ def demo(
         Path | None, typer.Option("--keep", metavar="DIR", help="Keep all files in this new directory.")
     ] = None,
 ) -> Report:
-    """Show it: two campuses on this machine, people paying at once, a node killed in the middle, the proof.
+    """Show it: campuses on this machine, people and cards paying at once, kills in the middle, the proof.
 
     Without --once it goes on until Ctrl-C and then reports.
     """
+    if not all(find_spec(name) for name in ("can", "cantools", "serial")):
+        raise Misconfigured(
+            Sentence("python-can, cantools or pyserial is missing: pip install 'campuscard[lines]'")
+        )
     from hil_rig.demo.scenario import DEMO, play
     from hil_rig.demo.screen import Screen
 

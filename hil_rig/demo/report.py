@@ -19,6 +19,8 @@ class Report:
     `payments` counts distinct ids first sent, of whatever verb. `p50_ms` and `p99_ms` are of attempts that
     were answered, from sending to hearing; `longest_wait_ms` is the longest that anybody waited for an answer
     over all attempts, outages included. `per_s` is answers a second while people paid, outages included.
+    These four are of people who pay over the network; `cards` tells of those who pay with a card at a till.
+    `frames` is what CAN buses carried, `apdus` what cards and PSAMs were asked.
     """
 
     holds: bool
@@ -41,6 +43,9 @@ class Report:
     seconds: float
     processes: int
     findings: dict[str, int]
+    frames: int = 0
+    apdus: int = 0
+    cards: "Cards | None" = None
 
     def as_json(self) -> str:
         """Return one line of JSON."""
@@ -58,15 +63,50 @@ class Checked:
         return int(self.said[name])
 
 
-def run_checker(ledger: str, receipts: Sequence[Path]) -> Checked:
-    """Run the independent checker as a process of its own.
+@dataclass(frozen=True, slots=True)
+class Cards:
+    """Payments with a card at a till.
 
-    Raises:
-        RuntimeError: it could not compare.
+    Args:
+        taps: cards that were laid on a till to pay; one that comes back after it was torn away counts once.
+        booked: of them, in the ledger.
+        torn: of them, taken away so that the till did not know whether the card had paid.
+        shown_p50_ms, shown_p99_ms: from the moment when all are tapped until the till says that it is paid.
     """
-    script = Path(__file__).parent.parent / "checker.py"
+
+    taps: int
+    booked: int
+    torn: int
+    shown_p50_ms: float
+    shown_p99_ms: float
+
+    @classmethod
+    def of(cls, checked: Checked) -> "Cards":
+        """Take them out of what the checker of payments said."""
+        return cls(
+            taps=checked.number("payments"),
+            booked=checked.number("booked"),
+            torn=checked.number("doubted"),
+            shown_p50_ms=float(checked.said["shown_p50_ms"]),
+            shown_p99_ms=float(checked.said["shown_p99_ms"]),
+        )
+
+
+def run_checker(ledger: str, receipts: Sequence[Path]) -> Checked:
+    """Compare a ledger with what clients know. Raise RuntimeError if that could not be done."""
+    return _run("checker.py", "--ledger", ledger, receipts)
+
+
+def run_payment_checker(node: str, files: Sequence[Path]) -> Checked:
+    """Compare a node's tables with cards and tills. Raise RuntimeError if that could not be done."""
+    return _run("payment_checker.py", "--node", node, files)
+
+
+def _run(name: str, option: str, tables: str, files: Sequence[Path]) -> Checked:
+    """Run an independent checker as a process of its own."""
+    script = Path(__file__).parent.parent / name
     done = subprocess.run(
-        [sys.executable, str(script), "--ledger", ledger, *map(str, receipts)],
+        [sys.executable, "-I", str(script), option, tables, *map(str, files)],
         capture_output=True,
         text=True,
         check=False,
@@ -115,6 +155,9 @@ def make_report(
     answers: int,
     seconds: float,
     processes: int,
+    frames: int = 0,
+    apdus: int = 0,
+    cards: Cards | None = None,
 ) -> Report:
     """Add up what the checker said of every ledger, and judge it."""
     refused: Counter[str] = Counter()
@@ -148,4 +191,7 @@ def make_report(
         seconds=round(seconds, 1),
         processes=processes,
         findings=dict(sorted(findings.items())),
+        frames=frames,
+        apdus=apdus,
+        cards=cards,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from federation.errors import Misconfigured
+from hil_rig.demo.canteen_stages import CheckCards, CloseCanteen, OpenCanteen, TapCards
 from hil_rig.demo.report import Report, make_report, read_waits
 from hil_rig.demo.scene import Scene, stopped_in_order
 from hil_rig.demo.screen import Screen
@@ -32,9 +33,9 @@ class Scenario:
 
 
 DEMO: Final = Scenario(
-    opening=(BuildCampuses((CampusPlan("north", 1), CampusPlan("south", 2))), StartNodes()),
-    round=(LoadMoney(), PayAtOnce()),
-    close=(StopNodes(), CheckBooks()),
+    opening=(BuildCampuses((CampusPlan("north", 1), CampusPlan("south", 2))), StartNodes(), OpenCanteen()),
+    round=(LoadMoney(), PayAtOnce(), TapCards()),
+    close=(CloseCanteen(), StopNodes(), CheckBooks(), CheckCards()),
 )
 
 
@@ -77,4 +78,7 @@ def play(
             answers=scene.answers,
             seconds=scene.paying_s,
             processes=scene.processes,
+            frames=scene.frames,
+            apdus=scene.apdus,
+            cards=scene.cards,
         )

@@ -12,9 +12,10 @@ from types import FrameType
 
 from federation.clock import Clock, SystemClock
 from hil_rig.campus import RigCampus
-from hil_rig.demo.report import Checked
+from hil_rig.demo.report import Cards, Checked
 from hil_rig.demo.screen import Screen
 from hil_rig.faults import Fault, FaultPlan, FaultRecord, ReportedFault
+from hil_rig.tills.canteen import Canteen
 
 
 @dataclass(slots=True)
@@ -41,6 +42,10 @@ class Scene:
     answers: int = 0
     paying_s: float = 0.0
     processes: int = 0
+    canteen: Canteen | None = None
+    cards: Cards | None = None
+    frames: int = 0
+    apdus: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
     due: "queue.SimpleQueue[Fault]" = field(default_factory=queue.SimpleQueue)
 

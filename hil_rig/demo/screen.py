@@ -91,6 +91,17 @@ class Screen:
         yield self.say("answer time p50 / p99"), f"{report.p50_ms:.1f} / {report.p99_ms:.1f} ms", None
         yield self.say("longest wait, through the outage"), f"{report.longest_wait_ms:,.0f} ms", None
         yield self.say("answers per second"), f"{report.per_s:,.0f}", None
+        if report.cards is not None:
+            cards = report.cards
+            yield self.say("cards tapped, booked"), f"{cards.taps:,} / {cards.booked:,}", None
+            yield self.say("torn away while paying, settled"), str(cards.torn), None
+            waits = f"{cards.shown_p50_ms:.0f} / {cards.shown_p99_ms:.0f} ms"
+            yield self.say("all at once: tapped to paid, p50 / p99"), waits, None
+            yield (
+                self.say("CAN frames, card and PSAM commands"),
+                f"{report.frames:,} / {report.apdus:,}",
+                None,
+            )
 
 
 def _plain_progress(total: int, unit: str) -> Callable[[int], None]:

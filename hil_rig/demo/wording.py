@@ -32,6 +32,33 @@ CHINESE: Final = {
     "Stopping: nothing new is asked, what was asked is asked to its end.": (
         "正在停止：不再发起新的消费，已发起的问到有结果为止。"
     ),
+    "A canteen: {tills} tills on CAN buses and on RS-485, each with its own PSAM and journal, "
+    "a gateway, a node.": (
+        "一个食堂：{tills} 台终端接在 CAN 总线和 RS-485 上，各有自己的 PSAM 和交易日志；一个网关，一个节点。"
+    ),
+    "{tills} cards are laid on {tills} tills at the same moment, {times} times; {torn} are torn away "
+    "while they pay.": (
+        "{tills} 张卡同一时刻在 {tills} 台终端上刷卡，共 {times} 轮；其中 {torn} 次在扣款途中闪卡。"
+    ),
+    "{place}: the kill left {count} tills without an answer.": (
+        "{place}：故障时有 {count} 台终端没有得到应答。"
+    ),
+    "{place}: killed while cards are tapped; it restarts, the tills sell on and send again.": (
+        "{place}：在刷卡途中被强制杀死；正在重启，终端照常脱机消费，随后补传。"
+    ),
+    "The canteen closes: every record is verified and booked, the cards say what they hold.": (
+        "食堂关门：所有流水经验证入账，每张卡报出自己的余额。"
+    ),
+    "A second independent checker compares purses and screens with the records and the ledger.": (
+        "另一个独立核对程序将卡内余额和屏幕显示与流水、账本逐笔比较。"
+    ),
+    "{taps} taps, {booked} payments booked; {torn} cards torn away while they paid, none paid twice.": (
+        "刷卡 {taps} 次，入账 {booked} 笔；{torn} 次闪卡，没有一张卡被扣两次。"
+    ),
+    "cards tapped, booked": "刷卡 / 入账",
+    "torn away while paying, settled": "闪卡后补全",
+    "all at once: tapped to paid, p50 / p99": "同时刷卡：从刷卡到显示成功 p50 / p99",
+    "CAN frames, card and PSAM commands": "CAN 帧 / 卡与 PSAM 指令",
     "payments": "笔",
     "Result": "结果",
     "payments sent": "发起笔数",

@@ -5,7 +5,7 @@ LINE/               the tills of one line, see `TillsProcess`
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +30,7 @@ from hil_rig.tills.order import CardOrder, TillsOrder
 from hil_rig.tills.process import TillsProcess
 from hil_rig.tills.standing import Standing
 from hil_rig.tills.taps import Round, Tap
+from hil_rig.virtual.can_bus.broker_node import BrokerOrders
 
 CAN_BITRATE: Final = 250_000
 BAUD: Final = 115_200
@@ -37,6 +38,7 @@ CAMPUS_NUMBER: Final = 1
 SPOOL_TIMEOUT_S: Final = 60.0
 SETTLED_TIMEOUT_S: Final = 240.0
 READY_TIMEOUT_S: Final = 120.0
+DEBIT: Final = 7  # the command of a sale that charges the card
 LEAD_S: Final = 0.5  # between telling all processes what to tap and the moment when they do
 
 
@@ -125,7 +127,19 @@ class Canteen:
     @property
     def files(self) -> list[Path]:
         """What tills and cards durably know: for the checker."""
-        return [path for process in self.tills.values() for path in (*process.files, process.card_file)]
+        return [*self.till_files, *(process.card_file for process in self.tills.values())]
+
+    @property
+    def till_files(self) -> list[Path]:
+        """What tills durably know."""
+        return [path for process in self.tills.values() for path in process.files]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything was tapped and every record is acknowledged. Raise ProcessFailed."""
+        for process in self.tills.values():
+            process.demand_alive()
+        return all(_is_settled(self._asked[name], now) for name, now in self.standings.items())
 
     @property
     def standings(self) -> Mapping[str, Standing]:
@@ -146,19 +160,40 @@ class Canteen:
         for name, process in self.tills.items():
             process.wait_until(partial(_is_settled, self._asked[name]), timeout_s)
 
-    def tap_all(self, amounts_fen: Sequence[int], *, queue: int = 0, every_s: float = 0.0) -> int:
+    def frames(self) -> int:
+        """Return how many frames the CAN buses have carried."""
+        count = 0
+        for segment in self._segments:
+            if segment.line.kind == "can":
+                with BrokerOrders(segment.line.channel) as orders:
+                    count += int(orders.order("health")["frames_sent"])
+        return count
+
+    def tap_all(
+        self,
+        amounts_fen: Sequence[int],
+        *,
+        queue: int = 0,
+        every_s: float = 0.0,
+        torn: Collection[int] = (),
+    ) -> int:
         """Lay a card on every till at the same moment, once for each amount; return how many taps that is.
 
         Args:
             amounts_fen: the first of all tills at once, then the next `every_s` later.
             queue: which card of each till's queue, from 0.
+            torn: numbers from 0, of taps whose card is taken away when it was charged and has not answered.
         """
+        first = self._taps + 1
         at_s = self._clock.monotonic_s() + LEAD_S
         before = self._taps
         for place, amount_fen in enumerate(amounts_fen):
             for segment in self._segments:
                 self.tills[segment.name].tap(
-                    Round(at_s + place * every_s, self._round(segment, amount_fen, queue))
+                    Round(
+                        at_s + place * every_s,
+                        self._round(segment, amount_fen, queue, {first + number for number in torn}),
+                    )
                 )
         return self._taps - before
 
@@ -188,14 +223,15 @@ class Canteen:
                 raise ProcessFailed(f"{otherwise}:\n{self.building.gateway.log_tail()}")
             self._clock.sleep(POLL_S)
 
-    def _round(self, segment: Segment, amount_fen: int, queue: int) -> tuple[Tap, ...]:
+    def _round(self, segment: Segment, amount_fen: int, queue: int, torn: Collection[int]) -> tuple[Tap, ...]:
         taps = []
         cards_each = len(self._cards[segment.name]) // segment.senders
         for place, who in enumerate(self.building.terminals[segment.name]):
             self._taps += 1
             self._asked[segment.name] += 1
             card = self._cards[segment.name][place * cards_each + queue % cards_each]
-            taps.append(Tap(self._taps, who.name, card.asn, amount_fen))
+            torn_after = DEBIT if self._taps in torn else 0
+            taps.append(Tap(self._taps, who.name, card.asn, amount_fen, torn_after))
         return tuple(taps)
 
     def _order(self, segment: Segment) -> TillsOrder:

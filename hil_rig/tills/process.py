@@ -94,6 +94,11 @@ class TillsProcess:
                 raise ProcessFailed(f"the tills of {self.name}: {self.standing}\n{self.log_tail()}")
             return self.standing
 
+    def demand_alive(self) -> None:
+        """Raise ProcessFailed if it has ended."""
+        if self._ended and not self.standing.over:
+            raise ProcessFailed(f"the tills of {self.name} ended:\n{self.log_tail()}")
+
     def kill(self) -> None:
         """End all its tills at once as a power cut would: SIGKILL."""
         assert self._process is not None, "not started"

@@ -19,7 +19,7 @@ def check_payments(canteen: Canteen) -> dict[str, Any]:
 
 def check_records(canteen: Canteen) -> dict[str, Any]:
     """Compare what tills wrote and were told with the node's tables; a process of its own."""
-    return _run(record_checker.__file__, canteen, [path for path in canteen.files if path.stem != "cards"])
+    return _run(record_checker.__file__, canteen, canteen.till_files)
 
 
 def _run(script: str, canteen: Canteen, files: list[Path]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def test_nothing_is_lost_or_double_and_nobody_is_refused_while_all_behind_the_ti
         struck.append(kill_gateway(canteen))
         canteen.wait_until_settled()
         canteen.stop()
-        hit = [cut_off_by(each, [path for path in canteen.files if path.stem != "cards"]) for each in struck]
+        hit = [cut_off_by(each, canteen.till_files) for each in struck]
     said = check_payments(canteen)
     assert said["holds"], said
     assert said["payments"] == said["acknowledged"] == said["booked"] == taps == ROUNDS * TILLS

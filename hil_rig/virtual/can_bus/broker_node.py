@@ -16,14 +16,20 @@ import can
 
 from federation.clock import Clock, SystemClock
 from hil_rig.virtual.can_bus.confinement import State
-from hil_rig.virtual.can_bus.messages import SECOND_NS, STATES, to_filters, to_frame, to_message
-from hil_rig.virtual.can_bus.node import SEND_QUEUE_FRAMES, Arrival, Notice, NoticeKind
+from hil_rig.virtual.can_bus.messages import (
+    SECOND_NS,
+    STATES,
+    packed_message,
+    to_filters,
+    to_frame,
+    to_message,
+)
+from hil_rig.virtual.can_bus.node import SEND_QUEUE_FRAMES, Notice, NoticeKind
 from hil_rig.virtual.can_bus.packets import (
     PACKET_BYTES_MAX,
     Kind,
     pack_frame,
     pack_json,
-    unpack_frame,
     unpack_json,
     unpack_notice,
 )
@@ -60,6 +66,7 @@ class BrokerNode(can.BusABC):
         self._outstanding = 0  # given to the broker and not yet on the wire
         self._lock = threading.Lock()
         self._kept: list[can.Message] = []  # read while a place in the queue was waited for
+        self._buffer = memoryview(bytearray(PACKET_BYTES_MAX))
         self._socket = _connect(Path(channel))
         answer = _ask(self._socket, pack_json(Kind.HELLO, {"name": node, "listen_only": listen_only}))
         if "error" in answer:
@@ -131,6 +138,11 @@ class BrokerNode(can.BusABC):
 
     def _read(self, timeout: float | None) -> can.Message | None:
         """Return the next message; None when the time is over."""
+        if timeout == 0:
+            while packet := self._packet_here():
+                if message := self._understand(packet):
+                    return message
+            return None
         deadline_s = None if timeout is None else self._clock.monotonic_s() + timeout
         while packet := self._next_packet(deadline_s):
             if message := self._understand(packet):
@@ -141,29 +153,31 @@ class BrokerNode(can.BusABC):
         left_s = None if deadline_s is None else max(0.0, deadline_s - self._clock.monotonic_s())
         if left_s != 0 and not select.select([self._socket], [], [], left_s)[0]:
             return None
+        return self._packet_here(0 if left_s != 0 else socket.MSG_DONTWAIT)
+
+    def _packet_here(self, flags: int = socket.MSG_DONTWAIT) -> bytes | None:
         try:
-            packet = self._socket.recv(PACKET_BYTES_MAX, 0 if left_s != 0 else socket.MSG_DONTWAIT)
+            length = self._socket.recv_into(self._buffer, 0, flags)
         except BlockingIOError:
             return None
         except OSError as error:
             raise can.CanOperationError(f"{self}: the broker has ended") from error
-        if not packet:
+        if not length:
             raise can.CanOperationError(f"{self}: the broker has ended")
-        return packet
+        return bytes(self._buffer[:length])
 
     def _understand(self, packet: bytes) -> can.Message | None:
         if packet[0] == Kind.NOTICE:
             notice = unpack_notice(packet)
             self._heed(notice)
             return to_message(notice, self.name)
-        at_ns, frame = unpack_frame(packet)
         own = packet[0] == Kind.SENT
         if own:
             with self._lock:
                 self._outstanding = max(0, self._outstanding - 1)
             if not self._receive_own:
                 return None
-        return to_message(Arrival(frame, at_ns, own), self.name)
+        return packed_message(packet, own=own, channel=self.name)
 
     def _heed(self, notice: Notice) -> None:
         if notice.kind is not NoticeKind.OVERRUN:

@@ -11,6 +11,7 @@ import can
 from hil_rig.virtual.can_bus.confinement import State
 from hil_rig.virtual.can_bus.frame import Frame
 from hil_rig.virtual.can_bus.node import Filter, Item, Notice, NoticeKind
+from hil_rig.virtual.can_bus.packets import EXTENDED, HEAD_BYTES, IDENTIFIER, REMOTE, unpack_fields
 
 ERROR_CONTROLLER: Final = 0x004
 ERROR_BUS_OFF: Final = 0x040
@@ -56,6 +57,22 @@ def to_message(item: Item, channel: str) -> can.Message:
         dlc=frame.length_code,
         data=None if frame.remote else frame.payload,
         is_rx=not item.own,
+        channel=channel,
+    )
+
+
+def packed_message(packet: bytes, *, own: bool, channel: str) -> can.Message:
+    """Return what a broker's packet carries, as `to_message` would; the broker has checked it."""
+    at_ns, marked, length = unpack_fields(packet)
+    remote = bool(marked & REMOTE)
+    return can.Message(
+        timestamp=at_ns / SECOND_NS,
+        arbitration_id=marked & IDENTIFIER,
+        is_extended_id=bool(marked & EXTENDED),
+        is_remote_frame=remote,
+        dlc=length,
+        data=None if remote else packet[HEAD_BYTES:],
+        is_rx=not own,
         channel=channel,
     )
 

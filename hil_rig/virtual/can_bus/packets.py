@@ -16,7 +16,9 @@ from hil_rig.virtual.can_bus.node import Filter, Notice, NoticeKind
 PACKET_BYTES_MAX: Final = 65_536
 EXTENDED: Final = 1 << 31
 REMOTE: Final = 1 << 30
+IDENTIFIER: Final = 0x1FFF_FFFF
 _FRAME: Final = struct.Struct(">BQIB")
+HEAD_BYTES: Final = _FRAME.size  # of a packet with a frame, before its payload
 _NOTICE: Final = struct.Struct(">BQBBHH")
 _STATES: Final = tuple(State)
 _KINDS: Final = tuple(NoticeKind)
@@ -43,6 +45,12 @@ def pack_frame(kind: Kind, at_ns: int, frame: Frame) -> bytes:
     return _FRAME.pack(kind, at_ns, marked, frame.length_code) + frame.payload
 
 
+def unpack_fields(packet: bytes) -> tuple[int, int, int]:
+    """Return (at_ns, identifier with its marks, length code) of a packet that is known to carry a frame."""
+    _, at_ns, marked, length = _FRAME.unpack_from(packet)
+    return at_ns, marked, length
+
+
 def unpack_frame(packet: bytes) -> tuple[int, Frame]:
     """Return (at_ns, frame). Raise ValueError for what is no such packet."""
     if len(packet) < _FRAME.size:
@@ -51,7 +59,7 @@ def unpack_frame(packet: bytes) -> tuple[int, Frame]:
     remote = bool(marked & REMOTE)
     extended = bool(marked & EXTENDED)
     payload = packet[_FRAME.size :]
-    frame = Frame(marked & 0x1FFF_FFFF, payload, extended, remote, length if remote else 0)
+    frame = Frame(marked & IDENTIFIER, payload, extended, remote, length if remote else 0)
     if not remote and length != len(payload):
         raise ValueError("the packet's length and its frame's differ")
     frame.demand_valid()
