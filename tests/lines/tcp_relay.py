@@ -13,6 +13,7 @@ class Relay:
 
     def __init__(self, target: int) -> None:
         self.cut = False
+        self.spoil = False  # the next bytes that pass have one bit wrong
         self.calls = 0
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -65,6 +66,9 @@ class Relay:
             return True
         except OSError:
             return False
+        if self.spoil:
+            self.spoil = False
+            content = content[:-1] + bytes((content[-1] ^ 1,))
         with selectors.DefaultSelector() as writable:
             writable.register(target, selectors.EVENT_WRITE)
             while content:

@@ -174,6 +174,34 @@ def test_a_cable_that_is_cut_without_a_word_is_noticed_on_both_sides_and_what_wa
     assert take(tcp, tcp.head) == (address, b"said into the dark")
 
 
+def test_a_wrong_bit_ends_the_connection_and_what_was_said_arrives_over_the_next_one(tcp: TcpEnds) -> None:
+    line, relay = tcp.lines[TERMINALS[0]], tcp.relays[TERMINALS[0]]
+    for number in range(5):
+        calls = relay.calls
+        relay.spoil = True
+        line.send(HEAD, b"%d" % number)
+        assert take(tcp, tcp.head, 20.0) == (TERMINALS[0], b"%d" % number)
+        assert not relay.spoil
+        assert relay.calls == calls + 1, "nothing that was changed on the way is believed"
+    assert take(tcp, tcp.head, 1.0) is None
+    assert set(tcp.head.connected()) == set(TERMINALS)
+
+
+def test_a_cable_that_holds_everything_back_for_a_while_costs_time_and_no_connection(tcp: TcpEnds) -> None:
+    line, relay = tcp.lines[TERMINALS[0]], tcp.relays[TERMINALS[0]]
+    calls = relay.calls
+    for number in range(10):
+        relay.cut = True
+        line.send(HEAD, b"%d" % number)
+        tcp.head.send(TERMINALS[0], b"%d" % number)
+        tcp.pass_time(TEMPO.ping_after_s / 2)
+        assert tcp.head.receive(0) is None
+        relay.cut = False
+        assert take(tcp, tcp.head) == (TERMINALS[0], b"%d" % number)
+        assert take(tcp, line) == (HEAD, b"%d" % number)
+    assert relay.calls == calls
+
+
 def test_a_terminal_calls_later_and_later_while_nobody_answers(tcp: TcpEnds) -> None:
     port = tcp.head.port()
     tcp.head.close()

@@ -120,6 +120,35 @@ def test_bit_errors_cost_time_and_no_record(seed: int) -> None:
     bus.close()
 
 
+def test_a_device_at_another_rate_spoils_every_frame_and_when_it_is_off_all_go_on_by_themselves() -> None:
+    """A controller at a wrong bit rate flags every frame, until its own counter takes it off."""
+    spoiled = tuple(Fault("can0", Act.BIT_ERROR, Counted.FRAME, nth, 20) for nth in range(1, 400))
+    faults = FaultRecord(FaultPlan(1, spoiled))
+    bus = BusTime(3, faults=faults)
+    shift = Shift(bus, 5, 6)
+    assert shift.run(120), shift.left
+    assert shift.taken == shift.sent
+    assert all(named(till.events(), What.BUS_OFF) for till in bus.tills.values()), "nobody could send"
+    told = {event.what for event in bus.head.events()}
+    assert not told & {What.BABBLING, What.STALLING, What.BROKEN, What.ADDRESS_CONFLICT, What.FALSE_HEAD}
+    faults.demand_fired()
+    bus.close()
+
+
+def test_frames_that_wait_for_seconds_behind_others_arrive_and_nobody_is_suspected(bus: BusTime) -> None:
+    shift = Shift(bus, 6, 7)
+    shift.run(0.05)
+    taken = sum(map(len, shift.taken.values()))
+    others = babbler(bus, Frame(0x0000_0001, b"anything"))  # wins every arbitration
+    assert not shift.run(3.0)
+    assert sum(map(len, shift.taken.values())) <= taken + 1, "nothing got through"
+    others.unplug()
+    assert shift.run(60), shift.left
+    assert shift.taken == shift.sent
+    events = bus.head.events()
+    assert not named(events, What.BABBLING) | named(events, What.STALLING) | named(events, What.BROKEN)
+
+
 def test_a_short_takes_everybody_off_the_bus_and_all_come_back_by_themselves(bus: BusTime) -> None:
     shift = Shift(bus, 5, 1)
     shift.run(0.02)
