@@ -14,6 +14,7 @@ from campus_node.lines.can.ids import (
     Signalled,
     Spread,
     meaning,
+    physical_id,
 )
 from campus_node.lines.can.line import CanLine
 from campus_node.lines.can.multicast_sender import MulticastSender
@@ -184,7 +185,7 @@ class HeadLine(CanLine):
 
     def _invited(self, frame: Frame, transfer: Transfer, source: int) -> bool:
         if is_consecutive(frame):
-            self._admitted[source] = self._admitted.get(source, 0) - 1
+            self._admitted[source] = self._admitted.get(source, 0) - 1 - transfer.take_followed()
             return self._admitted[source] >= 0
         return bool(frame.payload) and frame.payload[0] >> 4 == 3 and transfer.sending
 
@@ -227,6 +228,8 @@ class HeadLine(CanLine):
         if event := self.suspects.saw(source, what, now_s, times):
             self._uploads.forget(source)
             self._first.pop(source, None)
+            for priority in (Priority.P2, Priority.P6):
+                self._followed.pop(physical_id(priority, HEAD, source), None)
             self.tell(event)
 
     def _false_head(self, now_s: float) -> None:

@@ -83,6 +83,7 @@ class CanLine:
         self._arrival = threading.Condition(self._lock)
         self._transfers: dict[tuple[Priority, int], Transfer] = {}
         self._under_way: dict[tuple[Priority, int], float] = {}
+        self._followed: dict[int, Transfer] = {}  # by identifier: in the middle of a message, all in order
         self._asked: deque[tuple[Priority, int, bytes]] = deque()
         self._to_send: list[tuple[int, int, Frame]] = []
         self._in_flight: deque[tuple[int, float]] = deque()
@@ -211,6 +212,9 @@ class CanLine:
             arrived = self._port.receive()
             if arrived is None:
                 return False
+            followed = self._followed.get(arrived.frame.can_id)
+            if followed is not None and not arrived.own and followed.follow(arrived.frame, now_s):
+                continue  # most frames of a full bus
             about = meaning(arrived.frame.can_id)
             if arrived.own:
                 self._confirm(arrived.frame)
@@ -243,6 +247,10 @@ class CanLine:
     def _feed(self, transfer: Transfer, key: tuple[Priority, int], frame: Frame, now_s: float) -> None:
         transfer.take(frame, now_s)
         self._gone_until_s.pop(key[1], None)
+        if transfer.follows:
+            self._followed[frame.can_id] = transfer
+        else:
+            self._followed.pop(frame.can_id, None)
         while transfer.received:
             self._deliver(Received(Peer(key[1]), transfer.received.popleft()))
         self._note(key, transfer, now_s)

@@ -157,7 +157,7 @@ class CanPort:
             if message.is_error_frame:
                 self._note(message.arbitration_id)
             elif message.is_extended_id and not message.is_remote_frame and not message.is_fd:
-                payload = bytes(message.data[:FRAME_BYTES_MAX])
+                payload = bytes(message.data)[:FRAME_BYTES_MAX]
                 return Arrived(Frame(message.arbitration_id, payload), own=not message.is_rx)
         return None
 

@@ -1,7 +1,8 @@
 """One peer, one class: messages cut into ISO-TP frames and put together again (ISO 15765-2).
 
 The state machine is can-isotp's; it is driven here without a thread, and its timers, which read the machine's
-clock, are off: deadlines are kept here, in the time that is given.
+clock, are off: deadlines are kept here, in the time that is given. It opens and answers every message; what
+then follows in order is only gathered, see `Following`, and anything else is the state machine's again.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import Final
 
 import isotp
 
+from campus_node.lines.can.following import Following
 from campus_node.lines.can.ids import FRAME_BYTES_MAX, Frame, Priority
 from campus_node.lines.line import MESSAGE_BYTES_MAX
 
@@ -20,6 +22,7 @@ _LOGGER: Final = "campus_node.lines.can.isotp"
 _OFF_MS: Final = 2**31  # far beyond any transfer
 _FIRST_FRAME: Final = 1
 _CONSECUTIVE_FRAME: Final = 2
+_FLOW_CONTROL: Final = 3
 
 logging.getLogger(_LOGGER).disabled = True  # every noise on the wire would write a line; we count instead
 
@@ -48,6 +51,11 @@ def is_first(frame: Frame) -> bool:
 def is_single(frame: Frame) -> bool:
     """Return whether a transfer's frame is a message by itself."""
     return bool(frame.payload) and frame.payload[0] >> 4 == 0
+
+
+def is_flow_control(frame: Frame) -> bool:
+    """Return whether a transfer's frame lets a message go on."""
+    return bool(frame.payload) and frame.payload[0] >> 4 == _FLOW_CONTROL
 
 
 def is_consecutive(frame: Frame) -> bool:
@@ -92,8 +100,8 @@ class Transfer:
         self._frame_due_s = NEVER_S
         self._last, self._last_s = Frame(0, b""), 0.0
         self._inbox: deque[isotp.CanMessage] = deque()
-        self._lacking = 0  # frames of the message under way, while all came in order
-        self._next_number = 0
+        self._following = Following()
+        self._followed = 0
         address = isotp.Address(
             isotp.AddressingMode.NormalFixed_29bits,
             target_address=peer,
@@ -128,19 +136,16 @@ class Transfer:
         if repeated or not 1 <= len(frame.payload) <= FRAME_BYTES_MAX:
             self.broken_count += not repeated
             return
-        self._inbox.append(
-            isotp.CanMessage(frame.can_id, len(frame.payload), frame.payload, extended_id=True)
-        )
-        if is_consecutive(frame) and self._goes_on(frame) and not self._logic.transmitting():
-            if self._lacking:  # most frames: they wait for the last of their message, and are taken together
-                self._frame_due_s = now_s + self._pause_s
-                return
-            self._logic.process(do_tx=False)
+        if is_consecutive(frame) and self._following.take(frame.payload):
+            self._followed_on(now_s)
+            return
+        if not is_flow_control(frame):
+            self._inbox.extend(map(_for_library, self._following.give_back()))
+        self._inbox.append(_for_library(frame))
         while self._inbox:  # one call may leave some: it answers a first frame before it reads on
             self._logic.process()
         if is_first(frame) and self.receiving:
-            self._lacking = -(-((int.from_bytes(frame.payload[:2], "big") & 0x0FFF) - 6) // 7)
-            self._next_number = 1
+            self._following.begin(frame)
         self._frame_due_s = now_s + self._pause_s if self.receiving else NEVER_S
         while (message := self._logic.recv()) is not None:
             self.received.append(bytes(message))
@@ -149,12 +154,34 @@ class Transfer:
                 self._sent(given_up=False)
             self._advance(now_s)
 
+    def follow(self, frame: Frame, now_s: float) -> bool:
+        """Take a frame from the middle of a message that arrives in order; False: it is for `take`.
+
+        The first and the last that follow are never taken here, so that whoever gives turns hears of them.
+        """
+        if not self._following.goes_on(frame.payload):
+            return False
+        self._last = frame
+        self._frame_due_s = now_s + self._pause_s
+        self._followed += 1
+        return True
+
+    def take_followed(self) -> int:
+        """Return how many frames `follow` took since this was asked last."""
+        count, self._followed = self._followed, 0
+        return count
+
+    @property
+    def follows(self) -> bool:
+        """Whether the next frame may be one for `follow`."""
+        return self._following.lacking > 1
+
     def step(self, now_s: float) -> float:
         """Give up what is overdue and return the next deadline; NEVER_S when nothing is under way."""
         if now_s >= self._frame_due_s:
             self._logic.stop_receiving()
             self._inbox.clear()
-            self._lacking = 0
+            self._following.clear()
             self._frame_due_s = NEVER_S
             self.broken_count += 1
         if now_s >= self._answer_due_s:
@@ -169,7 +196,7 @@ class Transfer:
         """Forget what is half done; messages not yet begun stay."""
         self._logic.reset()
         self._inbox.clear()
-        self._lacking = 0
+        self._following.clear()
         self._answer_due_s = self._frame_due_s = NEVER_S
         self._tries = 0
 
@@ -177,14 +204,13 @@ class Transfer:
         """Begin again what waits, after a reset."""
         self._advance(now_s)
 
-    def _goes_on(self, frame: Frame) -> bool:
-        """Count a frame that follows in the message under way; False if none does, or it is not the next."""
-        if not self._lacking or frame.payload[0] & 0x0F != self._next_number:
-            self._lacking = 0
-            return False
-        self._lacking -= 1
-        self._next_number = (self._next_number + 1) & 0x0F
-        return True
+    def _followed_on(self, now_s: float) -> None:
+        self._frame_due_s = now_s + self._pause_s
+        message = self._following.message()
+        if message is not None:
+            self._logic.stop_receiving()
+            self._frame_due_s = NEVER_S
+            self.received.append(message)
 
     def _sent(self, *, given_up: bool) -> None:
         self.waiting.popleft()
@@ -211,3 +237,7 @@ class Transfer:
 
     def _count(self, _error: Exception) -> None:
         self.broken_count += 1
+
+
+def _for_library(frame: Frame) -> isotp.CanMessage:
+    return isotp.CanMessage(frame.can_id, len(frame.payload), frame.payload, extended_id=True)
