@@ -20,6 +20,7 @@ from campus_node.ledger.engine import Engine
 from campus_node.ledger.postgres_store import PostgresStore
 from campus_node.ledger.store import AccountOpening
 from campus_node.records.bookkeeper import Bookkeeper
+from campus_node.records.bookkeeping import Bookkeeping
 from campus_node.records.intake import Intake
 from campus_node.records.moments import TerminalTime
 from campus_node.records.posting import EngineBooks, openings_for
@@ -38,6 +39,7 @@ TILLS: Final = 20
 CARDS: Final = 2_000
 BALANCE_FEN: Final = 1_000_000
 _MERCHANT: Final = account_number(AccountClass.MERCHANT_PAYABLE, 1)
+_POLL_S: Final = 0.02
 _TAKEN_MS: Final = 1_788_220_800_000  # by the gateway's clock
 _SPOOL: Final = bytes(range(16))
 
@@ -103,8 +105,17 @@ class IntakeBench:
         numbers = {card_number(number) for number in range(1, self._cards_count + 1)}
         books.open([AccountOpening(_MERCHANT, "canteen", floor_fen), *openings_for(numbers, books)])
         keys = RecordKeys(open_keys(self._directory / "keys", clock))
-        self._intake = Intake(self._db, clock)
-        self._bookkeeper = Bookkeeper(self._db, books, keys, clock, TerminalTime("Asia/Shanghai"))
+        self._bookkeeping = Bookkeeping(
+            Bookkeeper(self._db, books, keys, clock, TerminalTime("Asia/Shanghai")),
+            self._db,
+            clock,
+            begun_after_s=600,
+            grey_days=7,
+            on_frozen=lambda _: None,
+        )
+        self._intake = Intake(self._db, clock, on_taken=self._bookkeeping.wake)
+        self._bookkeeping.start()
+        self._stack.callback(self._bookkeeping.stop, 10)
         self._reference.settle("campus")
 
     def run_round(self) -> Mapping[str, Sample]:
@@ -119,12 +130,12 @@ class IntakeBench:
         for message in messages:
             self._intake.take("canteen", _SPOOL, message)
         taken_s = time.perf_counter() - began_s
-        while self._bookkeeper.step().assessed:
-            pass
+        while self._waits():
+            time.sleep(_POLL_S)
         took_s = time.perf_counter() - began_s
         ours_s, server_s = cpu_s(psutil.Process()) - ours_s, self._reference.cpu_s() - server_s
         self._seen["intake_us_a_sale"] = round(1e6 * taken_s / self._sales, 1)
-        self._seen["books_us_a_sale"] = round(1e6 * (took_s - taken_s) / self._sales, 1)
+        self._seen["us_a_sale"] = round(1e6 * took_s / self._sales, 1)
         self._seen["cpu_python_us_a_sale"] = round(1e6 * ours_s / self._sales, 1)
         self._seen["cpu_postgresql_us_a_sale"] = round(1e6 * server_s / self._sales, 1)
         return {
@@ -154,6 +165,13 @@ class IntakeBench:
             "records_a_message": RECORDS_MAX,
             **self._seen,
         }
+
+    def _waits(self) -> bool:
+        """Tell whether a record waits for the bookkeeper."""
+        pending = terminal_records.c.outcome == int(Outcome.PENDING)
+        query = select(terminal_records.c.seq).where(pending & terminal_records.c.reason.is_(None)).limit(1)
+        with reading(self._db) as connection:
+            return connection.execute(query).first() is not None
 
     def _sell(self) -> list[list[Spooled]]:
         """Sell, each sale by the next card at the next till; return the messages as a gateway sends them."""

@@ -61,6 +61,7 @@ NEXT: Final = {
     State.DONE: frozenset[State](),
     State.VOID: frozenset[State](),
 }
+_BEGINNINGS: Final = frozenset(map(int, NEXT[None]))
 # After these the card, laid on the same terminal again, may still decide it.
 AWAITS_CARD: Final = frozenset({Reason.TORN, Reason.CARD_REFUSES, Reason.ISSUER_SILENT})
 
@@ -237,6 +238,18 @@ def decode(record: bytes) -> Movement | None:
         recorded_at_unix_ms=fields[24],
         opened_seq=fields[25],
     )
+
+
+def is_beginning(record: bytes) -> bool:
+    """Tell whether a record is the first entry of a movement, without reading the rest of it."""
+    return len(record) == RECORD_BYTES and record[0] == CARD_MOVEMENT and record[1] in _BEGINNINGS
+
+
+def opened_by(record: bytes) -> int:
+    """Return the number of the first entry of the movement that a record goes on with; 0 = of none."""
+    if len(record) != RECORD_BYTES or record[0] != CARD_MOVEMENT:
+        return 0
+    return int.from_bytes(record[-8:])
 
 
 def purchase_record(movement: Movement) -> PurchaseRecord:

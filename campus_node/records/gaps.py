@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, or_, select, text, update
 
+from campus_node.records.arrays import literals
 from campus_node.records.spooled import Missing
 from campus_node.records.tables import journals, terminal_records
 from campus_node.registry.tables import terminals
@@ -69,8 +70,7 @@ def note(
         now = _progress(connection, journal_id, known[journal_id], numbers, now_unix_ms)
         rows.append((*now, journal_id))
     if connection.dialect.name == "postgresql":
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        connection.exec_driver_sql(_PROGRESS_POSTGRES, (gateway, *columns))
+        connection.exec_driver_sql(_PROGRESS_POSTGRES, (gateway, *literals(rows)))
     else:
         connection.exec_driver_sql(_PROGRESS_SQLITE, [(gateway, *row) for row in rows])
 

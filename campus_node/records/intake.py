@@ -197,8 +197,8 @@ def _apart(gateway: str, new: Sequence[New]) -> list[Alarm]:
     """Return an alarm for each terminal whose records are kept apart, and each reason."""
     found: defaultdict[tuple[Quarantine, bytes], list[Spooled]] = defaultdict(list)
     for each in new:
-        if each.quarantine is not None:
-            found[each.quarantine, each.record.terminal_id].append(each.record)
+        if isinstance(each.reason, Quarantine):
+            found[each.reason, each.record.terminal_id].append(each.record)
     return [
         Alarm(
             f"record.{why.value}",

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import NamedTuple
 
+from campus_node.purse.journal_entries import is_beginning, opened_by
+from campus_node.records.reasons import Why
 from campus_node.records.spooled import (
     BODY_BYTES_MAX,
     RECORDS_MAX,
@@ -44,7 +46,7 @@ class New(NamedTuple):
 
     record: Spooled
     outcome: Outcome
-    quarantine: Quarantine | None
+    reason: Quarantine | Why | None
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ def judge(records: Sequence[Spooled], kept: Mapping[Key, Kept], senders: Mapping
         senders: what the registry knows of their terminals.
     """
     judged = Judged()
+    ended = _ended(records)
     for record in records:
         key = record.journal_id, record.seq
         there = kept.get(key)
@@ -105,12 +108,25 @@ def judge(records: Sequence[Spooled], kept: Mapping[Key, Kept], senders: Mapping
         else:
             quarantine = _quarantine(record, senders)
             outcome = Outcome.PENDING if quarantine is None else Outcome.QUARANTINED
-            judged.new[key] = New(record, outcome, quarantine)
+            new = New(record, outcome, quarantine)
+            if quarantine is None and (record.terminal_id, *key) in ended and is_beginning(record.body):
+                outcome = Outcome.ACCEPTED
+                new = New(record, outcome, Why.STEP)
+            judged.new[key] = new
             same = True
         if not same:
             judged.conflicts[(*key, digest_of(record))] = record
         judged.outcomes.append(outcome)
     return judged
+
+
+def _ended(records: Sequence[Spooled]) -> set[tuple[bytes, bytes, int]]:
+    """Return the first entries of movements whose end is in the same message: terminal, journal, number."""
+    return {
+        (record.terminal_id, record.journal_id, opened)
+        for record in records
+        if (opened := opened_by(record.body)) and opened < record.seq
+    }
 
 
 def digest_of(record: Spooled) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Connection, select, update
 
 from campus_node.purse.journal_entries import Movement, decode
+from campus_node.records.arrays import literals
 from campus_node.records.assessment import (
     Claim,
     Identity,
@@ -123,8 +124,7 @@ def add(connection: Connection, accepted: Collection[Accepted], now_unix_ms: int
         return
     rows = sorted(_row(each, now_unix_ms) for each in accepted)
     if connection.dialect.name == "postgresql":
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        count = connection.exec_driver_sql(_ADD_POSTGRES, tuple(columns)).rowcount
+        count = connection.exec_driver_sql(_ADD_POSTGRES, literals(rows)).rowcount
     else:
         count = sum(connection.exec_driver_sql(_ADD_SQLITE, row).rowcount for row in rows)
     if count != len(rows):
@@ -137,8 +137,7 @@ def mark(connection: Connection, marks: Iterable[Mark]) -> None:
     if not rows:
         return
     if connection.dialect.name == "postgresql":
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        connection.exec_driver_sql(_MARK_POSTGRES, tuple(columns))
+        connection.exec_driver_sql(_MARK_POSTGRES, literals(rows))
     else:
         connection.exec_driver_sql(_MARK_SQLITE, rows)
 
@@ -203,9 +202,7 @@ def _claims(
     if not keys:
         return []
     if connection.dialect.name == "postgresql":
-        found = connection.exec_driver_sql(
-            statement.format(keys=postgres), tuple(list(column) for column in zip(*keys, strict=True))
-        )
+        found = connection.exec_driver_sql(statement.format(keys=postgres), literals(keys))
     else:
         places = ", ".join(["(" + ", ".join("?" * len(keys[0])) + ")"] * len(keys))
         table = f"(WITH k ({columns}) AS (VALUES {places}) SELECT * FROM k) k"

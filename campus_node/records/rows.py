@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
+from campus_node.records.arrays import literals
 from campus_node.records.judgement import Kept, Key, New, Sender
 from campus_node.records.spooled import Spooled
 from campus_node.registry.tables import terminals
@@ -51,8 +52,7 @@ def kept_of(connection: Connection, keys: Collection[Key]) -> dict[Key, Kept]:
     if not wanted:
         return {}
     if connection.dialect.name == "postgresql":
-        columns = ([key[0] for key in wanted], [key[1] for key in wanted])
-        rows = connection.exec_driver_sql(_KEPT_POSTGRES, columns)
+        rows = connection.exec_driver_sql(_KEPT_POSTGRES, literals(wanted))
     else:
         statement = _KEPT_SQLITE.format(values=", ".join(["(?, ?)"] * len(wanted)))
         rows = connection.exec_driver_sql(statement, tuple(part for key in wanted for part in key))
@@ -73,8 +73,7 @@ def add_records(connection: Connection, gateway: str, new: Collection[New], now_
     ordered = sorted(new, key=lambda each: (each.record.journal_id, each.record.seq))
     rows = [_row(each) for each in ordered]
     if connection.dialect.name == "postgresql":
-        columns = [list(column) for column in zip(*rows, strict=True)]
-        added = connection.exec_driver_sql(_ADD_POSTGRES, (gateway, now_unix_ms, *columns))
+        added = connection.exec_driver_sql(_ADD_POSTGRES, (gateway, now_unix_ms, *literals(rows)))
         return [(bytes(journal_id), seq) for journal_id, seq in added]
     full: list[tuple[Any, ...]] = [(*r[:6], gateway, r[6], now_unix_ms, r[7]) for r in rows]
     connection.exec_driver_sql(_ADD_SQLITE, full)
@@ -95,7 +94,7 @@ def add_conflict(
 def _row(new: New) -> Sequence[Any]:  # as the columns of the statements above
     record = new.record
     origin = Origin.RECOLLECTED if record.recollected else Origin.OFFLINE
-    reason = None if new.quarantine is None else new.quarantine.value
+    reason = None if new.reason is None else new.reason.value
     return (
         record.journal_id, record.seq, record.terminal_id, int(new.outcome), int(origin), reason,
         record.taken_at_unix_ms, record.body,
