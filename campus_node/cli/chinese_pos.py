@@ -53,6 +53,7 @@ POS: Final[dict[str, str]] = {
     "what was set aside at the account comes back by itself": "账户中预留的金额会自动退回",
     "item {item} x {count}": "菜品 {item} × {count}",
     "nothing was charged": "未扣款",
+    "this terminal's PSAM does not answer": "终端 PSAM 无应答",
     "it is written down; this card settles it whenever it comes back": "已记录; 该卡再次刷卡时即可核清",
     "loaded": "圈存成功",
     "price {yuan}": "价格 {yuan}",

@@ -49,6 +49,11 @@ class SamSession:
         self._issuer = None
         self._waits_for = None
 
+    @property
+    def lost(self) -> bool:
+        """Whether the PSAM did not answer when it was last asked; the next question powers it on again."""
+        return self._lost
+
     def terminal_id(self) -> bytes:
         """Return the terminal's number, 6 bytes. Raise CardLeft, ReaderLost, CardRefused."""
         if self._lost:

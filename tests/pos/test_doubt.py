@@ -179,8 +179,10 @@ def test_the_psam_away_from_the_start_charges_nobody() -> None:
     rig = Rig()
     rig.type("10")
     rig.sam_reader.tear_before_command(1)
-    assert said(rig.lay()) == "refused | the card left too early | 10.00"
+    assert said(rig.lay()) == "blocked | this terminal's PSAM does not answer | 10.00"
     assert not rig.movements()
+    rig.card_reader.tear_before_command(1)
+    assert said(rig.lay()) == "refused | the card left too early | 10.00"
     rig.sam_place.lay(rig.psam)
     assert said(rig.lay()) == "accepted | paid | 10.00 | left 40.00"
 

@@ -79,7 +79,9 @@ class WrongPin:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The card, or the PSAM, went. Nothing was charged."""
+    """The card went. Nothing was charged. Args: psam: it was the PSAM that did not answer."""
+
+    psam: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,8 @@ class Broken:
 Stopped = RulesRefuse | CardRefuses | WrongPin | Left | Broken
 
 
-def guarded(counter: Counter, act: Callable[[], Result]) -> Result | Stopped:
-    """Return what an act gives, or why it stopped."""
+def guarded(counter: Counter, act: Callable[[], Result], *, asks_psam: bool = True) -> Result | Stopped:
+    """Return what an act gives, or why it stopped. Args: asks_psam: whether it may be the PSAM that went."""
     open_before = {recorded.opened_seq for recorded in counter.log.unsettled()}
     try:
         return act()
@@ -109,7 +111,7 @@ def guarded(counter: Counter, act: Callable[[], Result]) -> Result | Stopped:
         open_now = {recorded.opened_seq for recorded in counter.log.unsettled()}
         return Broken(doubtful=bool(open_now - open_before))
     except (CardLeft, ReaderLost):
-        return Left()
+        return Left(psam=asks_psam and counter.sam.lost)
     except PinWrong as wrong:
         return WrongPin(wrong.tries_left)
     except PinBlocked:
@@ -125,12 +127,12 @@ def guarded(counter: Counter, act: Callable[[], Result]) -> Result | Stopped:
 def see(counter: Counter, card: CardChannel) -> Seen | Stopped:
     """Read the card."""
     ride = counter.settings.mode.by_stops
-    return guarded(counter, lambda: look(card, counter.settings.layout, with_ride=ride))
+    return guarded(counter, lambda: look(card, counter.settings.layout, with_ride=ride), asks_psam=False)
 
 
 def balance_of(counter: Counter, card: CardChannel) -> int | Stopped:
     """Read what the purse holds, in fen."""
-    return guarded(counter, lambda: parse_balance(demand(card, get_balance(Purse.EP))))
+    return guarded(counter, lambda: parse_balance(demand(card, get_balance(Purse.EP))), asks_psam=False)
 
 
 def sell(

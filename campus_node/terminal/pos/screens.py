@@ -21,6 +21,7 @@ ISSUER_DECIDES: Final = Sentence("state unknown: the card's campus decides")
 OTHER_CARD: Final = Sentence("this is another card: present the same card")
 WRONG_MAC: Final = Sentence("this card's answer is wrong: hand over nothing")
 NOT_CHECKED: Final = Sentence("state unknown: the card says paid, and nobody has checked it")
+NOTHING_CHARGED: Final = Sentence("nothing was charged")
 FAILED: Final = Sentence("the journal failed: nothing is sold until the terminal starts again")
 FIRST: Final[Mapping[Mode, Sentence]] = {
     Mode.KEYPAD: Sentence("type the amount"),
@@ -78,11 +79,18 @@ def left_early(amount_fen: int | None) -> View:
     return View(Mood.REFUSED, Sentence("the card left too early"), lines, amount_fen, sound=Sound.REFUSED)
 
 
+def psam_silent(amount_fen: int | None) -> View:
+    """The PSAM does not answer, so nothing can be sold to anybody."""
+    lines = (NOTHING_CHARGED,)
+    headline = Sentence("this terminal's PSAM does not answer")
+    return View(Mood.BLOCKED, headline, lines, amount_fen, sound=Sound.ALARM)
+
+
 def failed(*, doubtful: bool) -> View:
     """The journal's storage failed; with doubtful, perhaps after the card was told to pay."""
     if doubtful:
         return View(Mood.UNKNOWN, SAME_CARD, (FAILED,), sound=Sound.UNKNOWN)
-    return View(Mood.BLOCKED, FAILED, (Sentence("nothing was charged"),), sound=Sound.ALARM)
+    return View(Mood.BLOCKED, FAILED, (NOTHING_CHARGED,), sound=Sound.ALARM)
 
 
 def asked(question: Question, due: Due) -> View:

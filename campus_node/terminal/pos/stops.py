@@ -23,4 +23,6 @@ def view_of(why: attempt.Stopped | int, amount_fen: int | None, mode: Mode = Mod
             return screens.failed(doubtful=why.doubtful)
         case int():
             return screens.balance(why, mode)
+        case attempt.Left(psam=True):
+            return screens.psam_silent(amount_fen)
     return screens.left_early(amount_fen)

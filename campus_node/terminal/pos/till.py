@@ -93,11 +93,6 @@ class Till:
         return self._stage is Stage.STOPPED
 
     @property
-    def selling(self) -> bool:
-        """Whether cards may pay, as far as the till knows."""
-        return not self.failed and self.counter.stopped is None
-
-    @property
     def paid_units(self) -> int:
         """How many units of its meter the session has paid for: the valve closes there; 0 = no session."""
         return self._running.paid_units(self.counter.values) if self._running else 0
@@ -275,7 +270,10 @@ class Till:
             self._finish(screens.loaded(outcome), now_s, lasting=outcome.state is State.GREY)
         else:
             view = screens.outcome_of(outcome, due, trusted=self.counter.is_trusted(outcome))
-            self._finish(view, now_s, lasting=outcome.state is State.GREY)
+            if outcome.state is State.VOID:
+                self._shown(view, now_s)  # another card may pay what was typed
+            else:
+                self._finish(view, now_s, lasting=outcome.state is State.GREY)
 
     def _await(self, doubt: Doubt) -> None:
         self._doubt = doubt
