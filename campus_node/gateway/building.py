@@ -16,18 +16,20 @@ import structlog
 from campus_node.gateway.alarms import Alarms
 from campus_node.gateway.attendant import Act, Ask, Keep, Logged, Progressed, Reported, time_told
 from campus_node.gateway.board import Board
-from campus_node.gateway.desk import LineDesk
+from campus_node.gateway.desk import Expecting, LineDesk
 from campus_node.gateway.fanout import Fanout
 from campus_node.gateway.hooks import Distributor, Place
 from campus_node.gateway.intake import Intake
 from campus_node.gateway.leases import Leases
 from campus_node.gateway.link import NodeLink
 from campus_node.gateway.questions import Questions
+from campus_node.gateway.revocations import Revocations
 from campus_node.gateway.settings_lines import CanLineSettings, LineSettings, SerialLineSettings
 from campus_node.gateway.shelf import Shelf
 from campus_node.gateway.spool import Spool
 from campus_node.gateway.spool_turn import Brought, Settled
-from campus_node.lines.line import Line, Peer
+from campus_node.lines.events import What
+from campus_node.lines.line import ALL, Line, Peer
 from campus_node.watch.alarms import Severity
 from campuscard.v1 import gateway_pb2 as pb
 from campuscard.v1 import terminal_pb2 as wire
@@ -82,6 +84,7 @@ class Building:
         self.board = Board(self._alarms)
         self.questions = Questions()
         self.fanout = Fanout()
+        self.revocations = Revocations()
         self.orders: dict[int, pb.OrderProgress] = {}
         self._forged: dict[str, int] = {}
 
@@ -177,6 +180,7 @@ class Building:
             if now_s >= next_s:
                 next_s = now_s + ROUND_EVERY_S
                 self._look_at_lines(now_s)
+                self._revoke_again(now_s)
                 changes = self.board.changes()
                 if changes.lines or changes.devices:
                     self.tell_state(changes)
@@ -190,10 +194,20 @@ class Building:
             self.desks = others if desk is None else {**others, settings.name: desk}
         self.later(self._line_is, settings, failure)
 
+    def plan(self) -> None:
+        """Tell lines who should be there: the roll came, or one of them opened before it."""
+        for name, desk in self.desks.items():
+            if isinstance(desk.line, Expecting):
+                desk.line.expect(self.leases.addresses_on(name))
+
     def _line_is(self, settings: LineSettings, failure: str) -> None:
+        self.plan()
         self.board.line_is(settings.name, settings.kind, _bitrate(settings), failure)
         if failure:
+            self.revocations.closed(settings.name)
             self.alarm("line.down", Severity.SERIOUS, settings.name, {"why": failure})
+        else:
+            self.revocations.opened(settings.name, self.clock.monotonic_s())
 
     def _look_at_lines(self, now_s: float) -> None:
         now_unix_ms = self.clock.unix_ms()
@@ -203,9 +217,25 @@ class Building:
             self.board.heard(name, dict(desk.heard_unix_ms), now_unix_ms)
             events = desk.line.events()
             self.board.happened(name, events, now_s)
+            if any(event.what in {What.BUS_BACK, What.CLEAR} for event in events):
+                self.revocations.opened(name, now_s)
             if counts.forged > self._forged.get(name, 0):
                 self.board.forged(name, counts.forged - self._forged.get(name, 0), now_s)
             self._forged[name] = counts.forged
+
+    def _revoke_again(self, now_s: float) -> None:
+        for name, notices in self.revocations.due(now_s, self.clock.unix_ms()).items():
+            for notice in notices:
+                self.spread(name, notice, urgent=True)
+
+    def spread(self, line: str, notice: bytes, *, urgent: bool) -> None:
+        """Say a notice to all on a line, if that can be now; who reports an older version is told again."""
+        desk = self.desks.get(line)
+        try:
+            if desk is not None:
+                desk.line.send(ALL, notice, urgent=urgent)
+        except CampusCardError as error:
+            _log.warning("notice.not_sent", line=line, why=str(error))
 
     def tell_state(self, state: pb.GatewayState) -> None:
         """Tell the node how lines and devices are."""

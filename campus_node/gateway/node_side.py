@@ -8,7 +8,6 @@ from google.protobuf.message import DecodeError
 
 from campus_node.gateway.building import Building
 from campus_node.lines.errors import FrameBroken
-from campus_node.lines.line import ALL
 from campus_node.lines.notice import HEAD_BYTES, NOTICE
 from campus_node.watch.alarms import Severity
 from campus_node.wording import Sentence
@@ -124,6 +123,7 @@ class NodeSide:
     def _take_roll(self, roll: pb.TerminalRoll) -> None:
         for terminal_id in self._building.leases.take(roll):
             self._building.end_session(terminal_id)
+        self._building.plan()
         for terminal_id in self._building.leases.unopened:
             evidence = {"roll": roll.version}
             self._building.alarm(
@@ -142,11 +142,11 @@ class NodeSide:
         if said.WhichOneof("body") == "hotlist" and self._building.fanout.take_delta(said.hotlist):
             kept = {_delta_name(each): each.SerializeToString() for each in self._building.fanout.deltas()}
             self._building.shelf.keep(DELTAS, kept)
-        for name, desk in self._building.desks.items():
-            try:
-                desk.line.send(ALL, notice, urgent=said.WhichOneof("body") == "hotlist")
-            except CampusCardError as error:  # who reports an older version is told again
-                _log.warning("notice.not_sent", line=name, why=str(error))
+        urgent = said.WhichOneof("body") == "hotlist"
+        if urgent:
+            self._building.revocations.keep(notice, said.expires_at_unix_ms)
+        for name in self._building.desks:
+            self._building.spread(name, notice, urgent=urgent)
 
     def _take_parameters(self, given: pb.ParametersFor) -> None:
         if not self._building.fanout.take_parameters(given):
