@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, Self
@@ -29,26 +30,26 @@ from campus_node.records.tables import card_movements, terminal_records
 from campus_node.registry.terminals import PsamKey, Terminal, register
 from federation.business_date import BusinessCalendar
 from federation.clock import SystemClock
-from hil_rig.sales import SoftTill, card_number, make_card, open_keys
+from hil_rig.sales import JournalRecord, SoftTill, card_number, make_card, open_keys
 
 ROWS: Final = (
     Row("campus.intake", "sales taken, MAC2 + TAC, booked ÷ TPC-B", "sales/s", "higher", 4, 6),
     Row("campus.intake_cpu", "CPU of node and PostgreSQL a sale", "µs", "lower", 250, 150),
 )
-TILLS: Final = 20
+TILLS: Final = 21
+GATEWAYS: Final = 3
 CARDS: Final = 2_000
 BALANCE_FEN: Final = 1_000_000
 _MERCHANT: Final = account_number(AccountClass.MERCHANT_PAYABLE, 1)
 _POLL_S: Final = 0.02
 _TAKEN_MS: Final = 1_788_220_800_000  # by the gateway's clock
-_SPOOL: Final = bytes(range(16))
 
 
 class IntakeBench:
     """A node's intake and bookkeeper, with records that cards and PSAMs in software have made.
 
-    Each sale is two records: that it was begun, and how it ended. They come as gateways bring them, 256 a
-    message; what is measured is from the first message to the last sale in the ledger.
+    Each sale is two records: that it was begun, and how it ended. They come as three gateways bring them,
+    256 a message; what is measured is from the first message to the last sale in the ledger.
 
     Args:
         directory: an empty directory on a disk.
@@ -66,7 +67,7 @@ class IntakeBench:
         self._cards_count = CARDS // 4 if quick else CARDS
         self._stack = ExitStack()
         self._reference = Reference(directory, quick=quick)
-        self._position = 0
+        self._positions = [0] * GATEWAYS
         self._sold = 0
         self._opened = 0
         self._seen: dict[str, float] = {}
@@ -127,8 +128,8 @@ class IntakeBench:
         self._report.step("intake and books")
         ours_s, server_s = cpu_s(psutil.Process()), self._reference.cpu_s()
         began_s = time.perf_counter()
-        for message in messages:
-            self._intake.take("canteen", _SPOOL, message)
+        with ThreadPoolExecutor(GATEWAYS) as gateways:
+            list(gateways.map(self._send, range(GATEWAYS), messages))
         taken_s = time.perf_counter() - began_s
         while self._waits():
             time.sleep(_POLL_S)
@@ -162,6 +163,7 @@ class IntakeBench:
             "sales_a_round": self._sales,
             "cards": len(self._cards),
             "tills": TILLS,
+            "gateways": GATEWAYS,
             "records_a_message": RECORDS_MAX,
             **self._seen,
         }
@@ -173,33 +175,51 @@ class IntakeBench:
         with reading(self._db) as connection:
             return connection.execute(query).first() is not None
 
-    def _sell(self) -> list[list[Spooled]]:
-        """Sell, each sale by the next card at the next till; return the messages as a gateway sends them."""
+    def _sell(self) -> list[list[list[Spooled]]]:
+        """Sell, each sale by the next card at the next till; return each gateway's messages."""
         for number in range(self._sales):
             till = self._tills[number % TILLS]
             till.sell(self._cards[number % len(self._cards)], 1 + number % 500, "20260901120000")
         self._sold += self._sales
-        records = []
+        records: list[list[tuple[int, JournalRecord]]] = [[] for _ in range(GATEWAYS)]
         for at, till in enumerate(self._tills):
             new = till.records(self._taken[at])
             self._taken[at] += len(new)
-            records += [(at + 1, each) for each in new]
+            records[at % GATEWAYS] += [(at + 1, each) for each in new]
+        return [self._spooled(gateway, records[gateway]) for gateway in range(GATEWAYS)]
+
+    def _spooled(self, gateway: int, records: Sequence[tuple[int, JournalRecord]]) -> list[list[Spooled]]:
         spooled = [
             Spooled(
-                self._position + place,
+                self._positions[gateway] + place,
                 number.to_bytes(6),
                 each.journal_id,
                 each.seq,
                 each.body,
-                1_788_220_800_000,
+                _TAKEN_MS,
             )
             for place, (number, each) in enumerate(records, 1)
         ]
-        self._position += len(spooled)
+        self._positions[gateway] += len(spooled)
         return [spooled[at : at + RECORDS_MAX] for at in range(0, len(spooled), RECORDS_MAX)]
+
+    def _send(self, gateway: int, messages: Sequence[Sequence[Spooled]]) -> None:
+        """Be one gateway: the next message goes when the last one was acknowledged."""
+        for message in messages:
+            self._intake.take(f"gateway-{gateway}", bytes((gateway,)) * 16, message)
 
 
 def _terminal(number: int) -> Terminal:
     return Terminal(
-        number.to_bytes(6), f"till-{number}", "pos-1", number.to_bytes(10), PsamKey(), "canteen", _MERCHANT
+        number.to_bytes(6),
+        f"till-{number}",
+        "pos-1",
+        number.to_bytes(10),
+        PsamKey(),
+        _gateway_of(number),
+        _MERCHANT,
     )
+
+
+def _gateway_of(till: int) -> str:
+    return f"gateway-{(till - 1) % GATEWAYS}"

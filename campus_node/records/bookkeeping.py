@@ -18,6 +18,7 @@ from federation.clock import Clock
 from federation.errors import CampusCardError, LeaseLost, Stopping
 
 POLL_S: Final = 1.0
+GATHER_S: Final = 0.05
 RETRY_S: Final = 2.0
 LOOK_AROUND_S: Final = 60.0
 OVERDUE_MAX: Final = 1_000  # told at once
@@ -103,7 +104,7 @@ class Bookkeeping:
             self._woken.clear()
             try:
                 while not self._stopping.is_set() and self._bookkeeper.step().assessed:
-                    pass
+                    self._stopping.wait(GATHER_S)  # what comes meanwhile shares the next commit
                 if self._clock.monotonic_s() - looked_s >= LOOK_AROUND_S and not self._stopping.is_set():
                     self.look_around(keys_too=keys_too)
                     keys_too = False
