@@ -130,6 +130,7 @@ def go_on(rig: Rig, played: Played, what: Tear) -> None:
             break
         if played.name == "load machine" and rig.view.amount_fen is None and not rig.log.unsettled():
             rig.type("100")
+        rig.do("stop 2")
         played.act(rig)
     assert not rig.log.unsettled(), what
     assert rig.held_fen() == EP_FEN + played.moved_fen, what
