@@ -147,6 +147,8 @@ class CheckCards:
     def run(self, scene: Scene) -> None:
         canteen = scene.canteen
         assert canteen is not None, "it was open"
+        if not canteen.taps:  # it was stopped before a card came: there is nothing to compare
+            return
         scene.screen.stage(
             "A second independent checker compares purses and screens with the records and the ledger."
         )

@@ -146,6 +146,11 @@ class Canteen:
         return {name: process.standing for name, process in self.tills.items()}
 
     @property
+    def taps(self) -> int:
+        """How many taps were asked for so far."""
+        return self._taps
+
+    @property
     def processes(self) -> int:
         """How many run: node, gateway, buses, tills."""
         buses = sum(segment.line.kind != "tcp" for segment in self._segments)

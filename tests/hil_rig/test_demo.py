@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import hil_rig.demo
-from hil_rig import checker
+from hil_rig import checker, payment_checker
 from hil_rig.demo.report import Checked, Report, Waits, make_report
 from hil_rig.demo.wording import CHINESE, translator
 from hil_rig.faults import ReportedFault
@@ -36,6 +36,9 @@ REQUIRED = {
     "p50_ms": float,
     "p99_ms": float,
     "per_s": float,
+    "frames": int,
+    "apdus": int,
+    "processes": int,
 }
 GOOD: dict[str, Any] = {
     "holds": True,
@@ -92,13 +95,25 @@ def test_a_round_holds_kills_a_node_and_leaves_no_process_behind(tmp_path: Path)
     assert (said["unknown"], said["lost"], said["double"], said["unexplained_fen"]) == (0, 0, 0, 0)
     assert said["balanced"]
     assert {"UNKNOWN_ACCOUNT", "INSUFFICIENT_FUNDS"} <= said["refused"].keys()
-    assert [(fault["planned"], fault["fired"]) for fault in said["faults"]] == [(1, 1)]
+    assert [(fault["planned"], fault["fired"]) for fault in said["faults"]] == [(1, 1), (1, 1)]
     assert living_children_of(kept) == []
+    cards = said["cards"]
+    assert cards["taps"] == cards["booked"] == 32 * 6, "every card that was tapped has paid, once"
+    assert cards["torn"] == 4
+    assert said["frames"] > cards["taps"] * 2 * 105 // 7 * 24 // 32, (
+        "two records a payment, seven bytes a frame"
+    )
+    assert said["apdus"] > cards["taps"] * 7
     for campus in ("north", "south"):
         clients = sorted((kept / campus / "clients").glob("*.jsonl"))
         again = checker.check(str(kept / campus / "node" / "data" / "ledger.sqlite"), clients)
         assert again["holds"], again
         assert again["payments"] > 0
+    canteen = kept / "canteen"
+    files = sorted(path for line in ("can0", "can1", "serial0") for path in (canteen / line).glob("*.jsonl"))
+    again = payment_checker.check(str(canteen / "campus" / "node" / "data" / "ledger.sqlite"), files)
+    assert again["holds"], again
+    assert again["booked"] == cards["booked"]
 
 
 def test_it_goes_on_until_ctrl_c_and_then_reports(tmp_path: Path) -> None:
