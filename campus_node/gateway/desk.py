@@ -5,7 +5,7 @@ A desk is driven like the line itself, by one thread (`step`). Others reach it t
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol, runtime_checkable
 
 from campus_node.gateway.attendant import Act, Say, attend
@@ -40,6 +40,13 @@ class HearsOfForgery(Protocol):
     """A line that keeps a node off which forges again and again."""
 
     def report_forged(self, peer: Peer, times: int = 1) -> None: ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A line that asks its terminals in turn, and asks those first that should be there."""
+
+    def expect(self, addresses: Iterable[int]) -> None: ...
 
 
 @runtime_checkable

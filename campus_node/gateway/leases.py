@@ -11,6 +11,7 @@ from typing import Final
 
 from campus_node.gateway.shelf import Shelf
 from campus_node.lines.counterpart import LeasedKey
+from campus_node.lines.line import ALL, HEAD
 from campuscard.v1 import gateway_pb2 as pb
 from federation.errors import Tampered
 
@@ -53,6 +54,11 @@ class Leases:
     def terminals(self) -> list[pb.RolledTerminal]:
         """Return all of them, in the roll's order."""
         return list(self._terminals.values())
+
+    def addresses_on(self, line: str) -> list[int]:
+        """Return the addresses, 1 to 254, at which terminals are planned on a line."""
+        planned = {each.address for each in self._terminals.values() if each.line == line}
+        return sorted(each for each in planned if HEAD < each < ALL)
 
     def find(self, terminal_id: bytes) -> pb.RolledTerminal | None:
         """Return what the roll says of a terminal; None = not one of ours."""

@@ -93,7 +93,7 @@ class Opener:
         from campus_node.lines.serial.serial_port import Direction, SerialDevice  # noqa: PLC0415
 
         port = SerialDevice(settings.device, settings.baud, direction=Direction(settings.direction))
-        planned = [each.address for each in building.leases.terminals() if each.line == settings.name]
+        planned = building.leases.addresses_on(settings.name)
         return SerialHeadLine(settings.name, port, addresses=planned)
 
     def _thin(self, settings: ThinLineSettings) -> HeadLine:

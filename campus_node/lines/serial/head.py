@@ -83,13 +83,9 @@ class SerialHeadLine(SerialLine):
         super().__init__(name, port, HEAD)
         self.watch = WireWatch()
         self._schedule = Schedule(idle_s)
-        self._prober = Prober(
-            self._schedule,
-            self.watch,
-            [terminal_address(address) for address in addresses],
-            [terminal_address(address) for address in discover],
-            [rate for rate in rates if rate != port.baud],
-        )
+        planned, others = ([terminal_address(each) for each in some] for some in (addresses, discover))
+        other_rates = [rate for rate in rates if rate != port.baud]
+        self._prober = Prober(self._schedule, self.watch, planned, others, other_rates)
         self._base_baud = port.baud
         self._exchange: Exchange | None = None
         self._free_s = 0.0
@@ -119,6 +115,12 @@ class SerialHeadLine(SerialLine):
         with self._lock:
             contact = self._schedule.contacts.get(address)
             return contact.serial if contact and contact.standing is Standing.HERE else None
+
+    def expect(self, addresses: Iterable[int]) -> None:
+        """Take who should be there from now on; see `addresses`. Who else is there is found, too."""
+        with self._lock:
+            self._prober.expect([terminal_address(address) for address in addresses])
+        self.wake()
 
     def scan(self, addresses: Iterable[int] = range(1, 255), rates: Sequence[int] = RATES) -> None:
         """Begin to look at every address at every rate; `scanning` says how much is left."""
@@ -317,6 +319,8 @@ class SerialHeadLine(SerialLine):
     def _end(self, exchange: Exchange, now_s: float) -> None:
         self._exchange = None
         self._free_s = now_s + self._timing.turn_s
+        if exchange.kind is Kind.SEGMENT:
+            self._prober.carried(exchange.began_s, now_s)
         if exchange.probe is not None:
             self._prober.took(exchange.began_s, self._free_s)
         elif exchange.kind is Kind.MISSING and self._spread is not None:
@@ -339,7 +343,7 @@ class SerialHeadLine(SerialLine):
             case Kind.DISCOVER:  # it knows of no contact: a new one begins
                 contact.standing = Standing.EXPECTED
             case Kind.SEGMENT:
-                self._take_segment(contact, frame, now_s)
+                self._take_segment(contact, frame, exchange.began_s, now_s)
             case Kind.ACK:
                 contact.more = frame.more
                 if exchange.kind is Kind.SEGMENT:
@@ -347,8 +351,9 @@ class SerialHeadLine(SerialLine):
             case Kind.BUSY:
                 contact.retry_s = now_s + BUSY_S
 
-    def _take_segment(self, contact: Contact, frame: SerialFrame, now_s: float) -> None:
+    def _take_segment(self, contact: Contact, frame: SerialFrame, began_s: float, now_s: float) -> None:
         contact.more = frame.more
+        self._prober.carried(began_s, now_s)
         if frame.first:
             contact.count(now_s)
         message = contact.incoming.take(frame)

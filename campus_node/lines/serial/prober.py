@@ -1,8 +1,10 @@
 """Looks for terminals: that should be there, that fell silent, anybody; at any rate (B4.2, A12).
 
-What is looked for in vain costs a small share of the line only, unless nobody else wants it.
+What is looked for in vain costs a small share of a busy line, more of a quiet one, and all of one on which
+nobody answers.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
@@ -12,13 +14,17 @@ from campus_node.lines.serial.schedule import Contact, Schedule, Standing
 from campus_node.lines.serial.search import Pattern, Rota, Singling
 from campus_node.lines.serial.watch import WireWatch
 
-SHARE: Final = 0.05  # of the line
+SHARE: Final = 0.05  # of a busy line
+SHARE_QUIET: Final = 0.25  # of one that carries next to no messages: all addresses within half a minute
+BUSY: Final = 0.3  # share of the time that messages take on a busy line
+REMEMBERED_S: Final = 5.0  # so far back messages count, falling off by e
 SLOW_S: Final = 2.0  # a silent terminal is looked for so often at most
 ATTEMPTS: Final = 3
 RETRY_S: Final = 0.02
 BROKEN_MAX: Final = 2  # answers in a row that nobody understood, before two are suspected
 SINGLE_AGAIN_S: Final = 5.0
 NEVER_S: Final = float("inf")
+_AWAY: Final = (Standing.EXPECTED, Standing.SILENT)
 
 
 class Probe(NamedTuple):
@@ -57,9 +63,9 @@ class Prober:
     ) -> None:
         self._schedule = schedule
         self._watch = watch
-        for address in addresses:
-            schedule.of(address)
-        self._others = Rota(address for address in discover if address not in schedule.contacts)
+        self._discover = frozenset(discover)
+        self._others = Rota(sorted(self._discover))
+        self.expect(addresses)
         self._rates = rates
         self._elsewhere: deque[Probe] = deque()
         self._singling: tuple[int, Singling] | None = None
@@ -69,6 +75,29 @@ class Prober:
         self.found: list[Found] = []
         self._next_s = 0.0
         self._turn = 0
+        self._message_s = 0.0  # that messages took of late
+        self._counted_s = 0.0
+
+    def expect(self, addresses: Iterable[int]) -> None:
+        """Learn who should be there from now on: they are asked first, and missed if they are not there.
+
+        Who was expected before, never came and should be there no more is looked for among all others.
+        """
+        wanted = set(addresses)
+        contacts = self._schedule.contacts
+        for address in wanted:
+            self._others.remove(address)
+            self._schedule.of(address)
+        never_came = [a for a, c in contacts.items() if not c.serial and c.standing in _AWAY]
+        for address in set(never_came) - wanted:
+            del contacts[address]
+            if address in self._discover:
+                self._others.add(address)
+
+    def carried(self, began_s: float, until_s: float) -> None:
+        """Learn how long the line carried a message."""
+        self._message_s = self._message_time(until_s) + until_s - began_s
+        self._counted_s = until_s
 
     @property
     def scanning(self) -> int:
@@ -94,10 +123,8 @@ class Prober:
         if self._scan:
             return self._scan[0]
         self._turn += 1
-        slow = self._silent(now_s)
-        if slow is not None and (self._turn % 2 or not len(self._others)):
-            return slow
-        other = self._others.next()
+        slow = None if self._turn % 2 and len(self._others) else self._silent(now_s)
+        other = self._others.next() if slow is None else None
         return slow if other is None else Probe(other)
 
     def due_s(self, now_s: float) -> float:
@@ -112,8 +139,15 @@ class Prober:
 
     def took(self, began_s: float, until_s: float) -> None:
         """Learn how long a question took; others have the line so much longer, if there are any."""
-        share = SHARE if self._schedule.here() and not self._scan else 1.0
+        share = self._share(until_s) if self._schedule.here() and not self._scan else 1.0
         self._next_s = began_s + (until_s - began_s) / share
+
+    def _share(self, now_s: float) -> float:
+        idle = max(0.0, 1 - self._message_time(now_s) / REMEMBERED_S / BUSY)
+        return SHARE + (SHARE_QUIET - SHARE) * idle
+
+    def _message_time(self, now_s: float) -> float:
+        return self._message_s * math.exp(min(0.0, self._counted_s - now_s) / REMEMBERED_S)
 
     def suspect_two(self, address: int, now_s: float) -> None:
         """Learn that nobody understood what came from an address, again and again."""
