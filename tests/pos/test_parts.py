@@ -111,13 +111,40 @@ def test_a_told_time_sets_the_clock_unless_it_is_vague_or_old() -> None:
     own = VirtualClock(1_000)
     clock = WallClock(own, SHANGHAI_NOON_MS)
     clock.told(ToldTime(SHANGHAI_NOON_MS + 5, own.monotonic_s(), 60_000, asked=True))
-    clock.told(ToldTime(SHANGHAI_NOON_MS - 5, own.monotonic_s(), 5, asked=True))
+    clock.told(ToldTime(SHANGHAI_NOON_MS - 700_000, own.monotonic_s(), 5, asked=True))
     assert not clock.valid
     at_s = own.monotonic_s()
     own.advance(250)
     clock.told(ToldTime(SHANGHAI_NOON_MS + 5, at_s, 5, asked=True))
     assert (clock.valid, clock.unix_ms()) == (True, SHANGHAI_NOON_MS + 255)
     own.advance(32 * DAY_MS)
+    assert not clock.valid
+
+
+def test_a_fast_clock_stands_until_the_time_has_come_and_a_machine_may_step_back_a_little() -> None:
+    own = VirtualClock(SHANGHAI_NOON_MS)
+    clock = WallClock(own, trusted=True)
+    assert clock.unix_ms() == SHANGHAI_NOON_MS
+    own.step(-50)
+    assert (clock.valid, clock.unix_ms()) == (True, SHANGHAI_NOON_MS)
+    for hour in range(1, 2_000):
+        own.advance(3_600_000)
+        true_ms = SHANGHAI_NOON_MS + hour * 3_599_990  # the machine gains 10 ms an hour
+        clock.told(ToldTime(true_ms, own.monotonic_s(), 5, asked=True))
+        shown_ms = clock.unix_ms()
+        assert clock.valid
+        assert 0 <= shown_ms - true_ms <= 50
+    own.advance(4_000)
+    assert clock.unix_ms() >= shown_ms + 3_900
+
+
+def test_a_battery_clock_is_not_believed_for_ever_because_it_sells() -> None:
+    own = VirtualClock(SHANGHAI_NOON_MS)
+    clock = WallClock(own, SHANGHAI_NOON_MS - 1)
+    for _ in range(31):
+        assert clock.valid
+        clock.unix_ms()
+        own.advance(DAY_MS)
     assert not clock.valid
 
 

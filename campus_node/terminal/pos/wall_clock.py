@@ -8,7 +8,8 @@ from federation.clock import Clock
 BELIEVED_DAYS: Final = 31  # how long a battery clock counts after the last record, or after it was told
 UNCERTAINTY_MS_MAX: Final = 30_000
 BEHIND_MS_MAX: Final = 600_000  # a battery clock so little behind the journal is slow, and goes on from there
-_DAY_MS: Final = 86_400_000
+DAY_S: Final = 86_400
+MS_PER_S: Final = 1000
 
 
 class WallClock:
@@ -26,35 +27,42 @@ class WallClock:
 
     def __init__(self, own: Clock, not_before_unix_ms: int = 0, *, trusted: bool = False) -> None:
         self._own = own
-        behind_ms = not_before_unix_ms - own.unix_ms()
-        self._offset_ms = behind_ms if 0 < behind_ms <= BEHIND_MS_MAX else 0
-        self._floor_ms = not_before_unix_ms
+        self._journal_ms = not_before_unix_ms
+        self._shown_ms = not_before_unix_ms
         self._trusted = trusted
-        self._told_at_s: float | None = None
+        behind_ms = not_before_unix_ms - own.unix_ms()
+        self._slow_ms = behind_ms if 0 < behind_ms <= BEHIND_MS_MAX else 0
+        self._told: tuple[int, float] | None = None  # ms since 1970, and the steady clock then
 
     @property
     def valid(self) -> bool:
         """Whether the clock may be believed. An invalid one sells nothing."""
-        if self._trusted:
-            return self._own.unix_ms() + self._offset_ms >= self._floor_ms
-        if self._told_at_s is not None:
-            return self._own.monotonic_s() - self._told_at_s <= BELIEVED_DAYS * _DAY_MS / 1000
-        since_ms = self._own.unix_ms() + self._offset_ms - self._floor_ms
-        return self._floor_ms > 0 and 0 <= since_ms <= BELIEVED_DAYS * _DAY_MS
+        if self._told is not None:
+            return self._own.monotonic_s() - self._told[1] <= BELIEVED_DAYS * DAY_S
+        since_ms = self._own.unix_ms() - self._journal_ms
+        if since_ms < -BEHIND_MS_MAX:
+            return False
+        return self._trusted or (self._journal_ms > 0 and since_ms <= BELIEVED_DAYS * DAY_S * MS_PER_S)
 
     def told(self, time: ToldTime) -> None:
-        """Set the clock by what the gateway said; what is vague, or behind the journal, changes nothing."""
-        now_ms = time.unix_ms + round((self._own.monotonic_s() - time.at_s) * 1000)
-        if time.uncertainty_ms > UNCERTAINTY_MS_MAX or now_ms < self._floor_ms:
+        """Set the clock by what the gateway said.
+
+        What is vague, or further behind the journal than a clock may be wrong, changes nothing. A clock that
+        was fast stands until the time has come.
+        """
+        if time.uncertainty_ms > UNCERTAINTY_MS_MAX or time.unix_ms < self._shown_ms - BEHIND_MS_MAX:
             return
-        self._offset_ms = now_ms - self._own.unix_ms()
-        self._told_at_s = self._own.monotonic_s()
+        self._told = (time.unix_ms, time.at_s)
 
     def unix_ms(self) -> int:
-        now_ms = max(self._own.unix_ms() + self._offset_ms, self._floor_ms)
+        if self._told is None:
+            now_ms = self._own.unix_ms() + self._slow_ms
+        else:
+            now_ms = self._told[0] + round((self._own.monotonic_s() - self._told[1]) * MS_PER_S)
+        shown_ms = max(now_ms, self._shown_ms)
         if self.valid:
-            self._floor_ms = now_ms
-        return now_ms
+            self._shown_ms = shown_ms
+        return shown_ms
 
     def monotonic_s(self) -> float:
         return self._own.monotonic_s()
