@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from campus_node.cli import commands_record_money
 from campus_node.cli.arguments import Directory, Limit, shown_instant
+from campus_node.cli.record_words import OUTCOMES, REASONS
 from campus_node.cli.register import command, group
 from campus_node.cli.report import Report, Table, columns_of
 from campus_node.cli.usage import WrongUsage
@@ -14,20 +16,6 @@ from campus_node.wording import Sentence
 
 if TYPE_CHECKING:
     from campus_node.records.queries import KeptRecord
-
-_OUTCOMES: Final[dict[str, Sentence]] = {
-    "ACCEPTED": Sentence("in the books"),
-    "PENDING": Sentence("kept"),
-    "CONFLICT": Sentence("held"),
-    "QUARANTINED": Sentence("kept apart"),
-    "REFUSED": Sentence("refused"),
-}
-_REASONS: Final[dict[str, Sentence]] = {
-    "unknown_terminal": Sentence("unknown terminal"),
-    "retired_terminal": Sentence("retired terminal"),
-    "revoked_terminal": Sentence("revoked terminal"),
-    "unreadable": Sentence("cannot be read"),
-}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,6 +30,22 @@ def add_to(app: typer.Typer) -> None:
     )
     command(sub, "quarantine", quarantine, "campus record quarantine -C north --json")
     command(sub, "gaps", gaps, "campus record gaps -C north --json")
+    command(
+        sub,
+        "grey",
+        commands_record_money.grey,
+        "campus record grey -C north",
+        "campus record grey --all -C north --json",
+    )
+    command(sub, "purse", commands_record_money.purse, "campus record purse 00000001000000000042 -C north")
+    command(sub, "counters", commands_record_money.counters, "campus record counters -C north --json")
+    command(
+        sub,
+        "decide",
+        commands_record_money.decide,
+        "campus record decide 0123456789ABCDEF0123456789ABCDEF 7 --payer risk --operator alice "
+        "--reason 'nobody can know' -C north",
+    )
     command(
         sub,
         "covered",
@@ -226,8 +230,8 @@ def _report(found: "list[KeptRecord]", empty: Sentence) -> Report:
             each.terminal_id.hex().upper(),
             each.journal_id.hex().upper(),
             str(each.seq),
-            _OUTCOMES[each.outcome.name],
-            _REASONS[each.reason] if each.reason else "",
+            OUTCOMES[each.outcome.name],
+            REASONS[each.reason] if each.reason else "",
             each.gateway,
             shown_instant(each.received_at_unix_ms),
         ]

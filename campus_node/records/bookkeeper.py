@@ -78,7 +78,7 @@ class Bookkeeper:
         self._books = books
         self._keys = keys
         self._clock = clock
-        self._time = time
+        self.time = time
         self._on_frozen = on_frozen
         self._batch_max = batch_max
 
@@ -230,13 +230,13 @@ class Bookkeeper:
     def _accepted(self, ruling: Ruling, tills: Mapping[bytes, Till], known_by: KnownBy) -> Accepted:
         movement, waiting = ruling.read.movement, ruling.read.waiting
         assert movement is not None, "only movements lay claim to an identity"
-        made_at_unix_ms = self._time.unix_ms(movement.made_at)
+        made_at_unix_ms = self.time.unix_ms(movement.made_at)
         origin = waiting.origin
         late_ms = waiting.received_at_unix_ms - made_at_unix_ms
         if origin == Origin.OFFLINE and 0 <= late_ms <= REAL_TIME_MS:
             origin = int(Origin.REAL_TIME)
         merchant = tills[movement.terminal_id].merchant_account
-        meal = self._time.meal(made_at_unix_ms)
+        meal = self.time.meal(made_at_unix_ms)
         return Accepted(movement, waiting.key, made_at_unix_ms, meal, known_by, origin, merchant, 0)
 
     def _requests(self, accepted: Sequence[Accepted]) -> list[Request | None]:

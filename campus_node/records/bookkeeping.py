@@ -11,6 +11,7 @@ from campus_node.database.connect import reading, writing
 from campus_node.records import grey
 from campus_node.records.alarming import CLONED, masked
 from campus_node.records.bookkeeper import Bookkeeper
+from campus_node.records.deciding import carry_through
 from campus_node.registry.cards import CardFlag, flagged
 from campus_node.watch.alarms import Alarm, Severity
 from campus_node.watch.store import raise_alarm
@@ -85,6 +86,7 @@ class Bookkeeping:
         """
         self._bookkeeper.look_again(keys_too=keys_too)
         self._bookkeeper.end_begun(self._begun_after_ms)
+        carry_through(self._db, self._clock, self._bookkeeper.time)
         before_unix_ms = self._clock.unix_ms() - self._grey_ms
         with reading(self._db) as connection:
             overdue = grey.listed(connection, OVERDUE_MAX, before_unix_ms=before_unix_ms)

@@ -154,6 +154,22 @@ def record(connection: Connection, key: RecordKey) -> Waiting:
     return _waiting(connection, wanted, 1)[0]
 
 
+def waits_for(connection: Connection, key: RecordKey) -> tuple[Outcome, str | None] | None:
+    """Return how a record stands, and why; None = it is not here."""
+    table = terminal_records
+    wanted = (table.c.journal_id == key[0]) & (table.c.seq == key[1])
+    row = connection.execute(select(table.c.outcome, table.c.reason).where(wanted)).first()
+    return None if row is None else (Outcome(row[0]), row[1])
+
+
+def pending_for(connection: Connection, reasons: Sequence[str], limit: int) -> list[RecordKey]:
+    """Return the records that wait for one of these reasons."""
+    table = terminal_records
+    wanted = (table.c.outcome == _PENDING) & table.c.reason.in_(list(reasons))
+    rows = connection.execute(select(table.c.journal_id, table.c.seq).where(wanted).limit(limit))
+    return [(bytes(row[0]), row[1]) for row in rows]
+
+
 def begun_before(connection: Connection, before_unix_ms: int, limit: int) -> list[Waiting]:
     """Return first entries of movements that came in before then, and whose end has not come."""
     table = terminal_records
