@@ -43,6 +43,8 @@ def checkout(tmp_path: Path) -> Path:
         ("campus_node/lines/sessions.py", "import os", "Envelopes, sessions and links"),
         ("federation/hotlist_form.py", "import campuscard.v1.terminal_pb2", "Hotlists know no clock"),
         ("campus_node/spending/sales.py", "import time", "What may be sold"),
+        ("campus_node/terminal/pos/due.py", "import os", "What is typed and due at a till"),
+        ("campus_node/terminal/pos/screens.py", "import campus_node.terminal.journal", "Screens, questions"),
     ],
 )
 def test_an_import_against_a_contract_is_found(checkout: Path, module: str, line: str, contract: str) -> None:
