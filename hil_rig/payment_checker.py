@@ -56,6 +56,7 @@ class Tap(NamedTuple):
     at_ns: int
     at_unix_ms: int
     mood: str = ""
+    paid_fen: int = 0  # as shown: what is settled late may be another sum than the one that was typed
     headline: str = ""
     shown_ns: int = 0
     through_seq: int = 0  # the journal's last number then
@@ -112,6 +113,7 @@ def read_till(path: Path, events: list[dict[str, Any]]) -> Till:
             taps[event["tap"]] = before._replace(
                 doubted=before.doubted or event["shown"] == "unknown",
                 mood=event["shown"],
+                paid_fen=event["amount_fen"] or before.amount_fen,
                 headline=event["headline"],
                 shown_ns=event["at_ns"],
                 through_seq=last_seq,
@@ -161,11 +163,10 @@ def check_tills(tills: list[Till], done: Counter[tuple[str, str, int]], findings
     doubtful: set[tuple[str, str, int]] = set()
     for till in tills:
         for tap in till.taps.values():
-            key = (till.terminal, tap.asn, tap.amount_fen)
             if tap.mood == "accepted":
-                said[key] += 1
+                said[till.terminal, tap.asn, tap.paid_fen] += 1
             elif tap.mood not in SURE:
-                doubtful.add(key)
+                doubtful.add((till.terminal, tap.asn, tap.amount_fen))
     for key in said.keys() | done.keys():
         findings.expect(
             "lost", done[key] >= said[key], f"{key}: paid {said[key]} times, at the node {done[key]}"

@@ -124,6 +124,14 @@ class Canteen:
         for process in self.tills.values():
             process.wait_until(lambda now: now.ready == now.tills, READY_TIMEOUT_S)
 
+    def cut_power(self, line: str) -> None:
+        """kill -9 all tills of a line, and switch them on again; what was to be tapped there is forgotten."""
+        process = self.tills[line]
+        process.kill()
+        self._asked[line] = 0
+        process.start()
+        process.wait_until(lambda now: now.ready == now.tills, READY_TIMEOUT_S)
+
     @property
     def files(self) -> list[Path]:
         """What tills and cards durably know: for the checker."""

@@ -62,7 +62,7 @@ class TillsProcess:
         """Start it; nothing is tapped before `tap`."""
         order_path = self._directory / "tills.order.json"
         self.order.write(order_path)
-        self._ended = False
+        self._ended, self.standing = False, Standing(tills=len(self.order.terminals))
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*PYTHON, "-m", "hil_rig.tills", str(order_path)],
