@@ -107,6 +107,23 @@ def test_a_question_that_nobody_answers_is_dropped() -> None:
     )
 
 
+def test_an_answer_is_good_for_half_a_minute() -> None:
+    rig = Rig()
+    play(
+        rig,
+        """
+        type 25
+        touch li             -> asking | PIN or confirmation, please | 25.00
+        wait 20
+        ok                   -> asking | present the same card | 25.00
+        wait 9               -> asking | present the same card | 25.00
+        wait 1               -> idle | to pay | 25.00
+        touch li             -> asking | PIN or confirmation, please | 25.00
+        """,
+    )
+    assert rig.held_fen() == 5000
+
+
 def test_the_holder_types_the_pin_where_that_is_asked_for() -> None:
     rig = Rig(TillSettings(merchant="shop", consent=Consent.PIN))
     play(

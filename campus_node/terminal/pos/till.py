@@ -173,7 +173,7 @@ class Till:
         match self._stage:
             case Stage.DOUBT if now_s >= self._until_s:
                 self._give_up(now_s)
-            case Stage.ASKING | Stage.SHOWN if now_s >= self._until_s:
+            case Stage.ASKING | Stage.SHOWN | Stage.READY if now_s >= self._until_s:
                 self._asking = None
                 self._ready()
             case Stage.SESSION:
@@ -311,7 +311,7 @@ class Till:
         if self._asking.questions:
             self._show(Stage.ASKING, self._asking.view(), self._asking.until_s)
             return
-        self._show(Stage.READY, self._asking.view(), NEVER_S)
+        self._show(Stage.READY, self._asking.view(), self._asking.until_s)
         if self._channel is not None:
             self.card(self._channel, now_s)
 
