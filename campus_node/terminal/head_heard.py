@@ -5,7 +5,7 @@ from typing import Final
 from campus_node.lines.can.ids import HEAD_ADDRESS, Frame, Signalled, meaning
 from campus_node.lines.can.line import Post
 
-LATELY_S: Final = 5.0
+LATELY_S: Final = 25.0  # two times SYNC, and then some
 NEVER_S: Final = float("inf")
 
 

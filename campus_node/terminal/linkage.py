@@ -12,7 +12,7 @@ from campus_node.terminal.uplink import Uplink
 from campuscard.v1 import terminal_pb2 as wire
 
 OWED_S: Final = 5.0  # a question that is not answered for so long, and the gateway counts as away
-ADMITTED_WITHIN_S: Final = 20.0  # a head that is there opens a session sooner than that
+ADMITTED_WITHIN_S: Final = 12.0  # a head that is there opens a session sooner than that
 NEVER_S: Final = float("inf")
 
 

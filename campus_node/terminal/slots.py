@@ -119,10 +119,10 @@ class Slots:
 
     Args:
         state: storage of the state; see `new_state`.
-        open_image: opens the storage of a slot's image.
+        open_image: opens the storage of a slot's image; with True an empty one.
     """
 
-    def __init__(self, state: Storage, open_image: Callable[[int], Storage]) -> None:
+    def __init__(self, state: Storage, open_image: Callable[[int, bool], Storage]) -> None:
         self._pages = TwoSlots(state, _is_readable)
         self._open_image = open_image
         self.state = State() if self._pages.kept is None else _decode(self._pages.kept)
@@ -140,8 +140,10 @@ class Slots:
         path = directory / "state"
         create_file(path, [new_state()])
 
-        def open_image(slot: int) -> Storage:
+        def open_image(slot: int, fresh: bool) -> Storage:
             image = image_path(directory, slot)
+            if fresh:  # the end of an older one would make the archive another one
+                image.unlink(missing_ok=True)
             create_file(image, [b""])
             return FileStorage(image)
 
@@ -197,7 +199,7 @@ class Slots:
         if self.state.image(self.state.spare) is not None or self.state.waiting:
             self._keep(self.state.emptied())
         try:
-            storage = self._open_image(self.state.spare)
+            storage = self._open_image(self.state.spare, True)
             try:
                 storage.write(0, content)
                 storage.sync()
@@ -231,7 +233,7 @@ class Slots:
         image = self.state.image(slot)
         if image is None:
             return False
-        storage = self._open_image(slot)
+        storage = self._open_image(slot, False)
         try:
             content = storage.read(0, image.size)
         except OSError:
