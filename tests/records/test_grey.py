@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from campus_node.database.connect import reading
+from campus_node.purse.errors import CardLeft
 from campus_node.purse.journal_entries import State
 from campus_node.records import grey
 from campus_node.records.grey import GreyState
@@ -17,8 +18,6 @@ from hil_rig.virtual.card import VirtualCard
 from tests.records.build import SEVEN
 from tests.records.counter import NOON, Canteen
 
-DEBIT = 4  # the fourth command of a sale goes to the card: SELECT, READ, INIT, DEBIT
-
 
 @pytest.fixture
 def canteen(db: Engine, url: str, clock: VirtualClock, tmp_path: Path) -> Iterator[Canteen]:
@@ -28,20 +27,18 @@ def canteen(db: Engine, url: str, clock: VirtualClock, tmp_path: Path) -> Iterat
 
 
 def tear(till: SoftTill, card: VirtualCard, fen: int, *, charged: bool) -> None:
-    """A sale in whose DEBIT the card leaves, after it was charged or before."""
-    for nth in range(1, 12):
-        planned = till.card_reader.tear_after_command if charged else till.card_reader.tear_before_command
-        if nth == 1:
-            continue
+    """A sale in whose DEBIT the card leaves, after it was charged or before; raises what the till raises."""
+    planned = till.card_reader.tear_after_command if charged else till.card_reader.tear_before_command
+    for nth in range(2, 12):
         before = till.journal.last_seq
         planned(nth)
         try:
             outcome = till.sell(card, fen, NOON)
-        except Exception:  # the card left too early: nothing was written
-            till.card_reader.tears.forget()
+        except CardLeft:  # too early: nothing was written
             assert till.journal.last_seq == before
             continue
-        till.card_reader.tears.forget()
+        finally:
+            till.card_reader.tears.forget()
         assert outcome.state is State.GREY
         return
     raise AssertionError("no command of the sale was the DEBIT")
