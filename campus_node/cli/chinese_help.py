@@ -64,7 +64,7 @@ HELP: Final[dict[str, str]] = {
     "Say no to what another operator asked for.": "拒绝另一位操作员的申请。",
     "Say that somebody has seen an alarm and acts.": "确认告警: 已有人看到并在处理。",
     "Show a certificate file, or all certificates of a campus and whether they hold.": "显示一个证书文件, 或校区全部证书及其状态。",
-    "Show it: campuses on this machine, people and cards paying at once, kills in the middle, the proof.": "演示: 本机上的多个校区, 众人与实卡同时付款, 中途杀掉进程, 并给出证明。",
+    "Show it: campuses on this machine, people and cards paying at once, kills in the middle, the proof.": "演示: 本机上的多个校区, 众人与卡片同时付款, 中途杀掉进程, 并给出证明。",
     "Sign the list of revoked certificates again, for another 30 days.": "重新签发吊销列表, 再有效 30 天。",
     "Take a role in a scope away from an operator.": "收回操作员某一范围内的角色。",
     "Tell the balance of an account, now or as of an earlier time.": "查询账户余额, 现在的或过去某一时刻的。",
