@@ -41,7 +41,9 @@ ROWS: Final = (
     Row("lines.firmware_can", "512 KiB to 50, CAN 250k, 60 % load, 0.1 % loss", "s", "lower", 75, 62),
     Row("lines.firmware_serial", "512 KiB to 50, RS-485 115200, 0.1 % loss", "s", "lower", 75, 60),
     Row("lines.latency", "mean wait of a record, CAN 250k ÷ RS-485 115200", "ms", "lower", 0.3, 0.1),
-    Row("lines.gateway_cpu", "gateway CPU a record on a full CAN bus", "ms", "lower", 1.5, 0.7),
+    Row(
+        "lines.gateway_cpu", "gateway CPU a record on a busy CAN bus, one a message", "ms", "lower", 1.5, 0.7
+    ),
     Row("lines.revocation", "one lost card known to 50 terminals, CAN 250k", "s", "lower", 0.1, 0.02),
     Row("lines.delta", "100 cards stored by 50 terminals, CAN 250k", "s", "lower", 2, 0.3),
 )
@@ -182,6 +184,7 @@ class LinesBench:
         directory.mkdir()
         cost = gateway_cost(directory, self._sizes.gateway_records, self._round, self._report.step)
         self._seen["gateway_records_per_s"] = round(cost.records / cost.took_s, 1)
+        self._seen["gateway_bus_busy"] = round(cost.bus_busy, 2)
         self._seen["gateway_core_share"] = round(cost.cpu_s / cost.took_s, 3)
         return Sample(cost.cpu_ms)
 

@@ -34,7 +34,7 @@ from federation.clock import Clock
 from federation.errors import CampusCardError, Misconfigured
 
 LOOK_EVERY_S: Final = 0.5
-CAN_GAP_S: Final = 0.003  # some frames' time: others fill the bus while one waits for its flow control
+CAN_GAP_S: Final = 0.004  # some frames' time: others fill the bus while one waits for its flow control
 RETRY_S_MIN: Final = 1.0
 RETRY_S_MAX: Final = 60.0
 

@@ -46,6 +46,9 @@ class SerialLineSettings(_Line):
     """An RS-485 bus on a serial port."""
 
     kind: Literal["serial"] = Field(description="serial", examples=["serial"])
+    load_percent: Whole = Field(
+        default=80, ge=1, le=100, description="how much of it a distribution may take", examples=[80]
+    )
     device: PathText = Field(description="the port", examples=["/dev/ttyUSB0"])
     baud: Whole = Field(
         default=115_200, ge=9_600, le=500_000, description="bits a second", examples=[115_200]
