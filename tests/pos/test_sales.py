@@ -1,5 +1,7 @@
 """Sales at a till, as a cashier sees them."""
 
+from dataclasses import replace
+
 import pytest
 
 from campus_node.purse.apdu import demand
@@ -9,7 +11,8 @@ from campus_node.purse.presenting import present
 from campus_node.spending.card_record import SFI, read
 from campus_node.terminal.pos.settings import Consent, Mode, TillSettings
 from campus_node.terminal.pos.view import Sound
-from tests.pos.rig import Rig, play
+from hil_rig.virtual.card import VirtualCard
+from tests.pos.rig import Rig, play, said
 from tests.purse.flows.till import LAYOUT
 
 CANTEEN = TillSettings(merchant="canteen")
@@ -243,6 +246,18 @@ def test_a_card_without_memory_is_counted_by_the_till_also_after_a_power_cut() -
     )
     kinds = {recorded.movement.transaction_type for recorded in rig.movements()}
     assert kinds == {TransactionType.EP_PURCHASE}
+
+
+@pytest.mark.parametrize("profile", ["card-sm4", "card-3des"])
+@pytest.mark.parametrize("asks_back", [False, True], ids=["answers at once", "asks back as under T=0"])
+def test_cards_of_every_make_pay(profile: str, asks_back: bool) -> None:
+    rig = Rig(profile=profile)
+    flags = replace(rig.profile.flags, get_response=asks_back)
+    rig.cards["other"] = VirtualCard(replace(rig.profile, flags=flags))
+    rig.type("12")
+    assert said(rig.touch("other")) == "accepted | paid | 12.00 | left 38.00"
+    (sold,) = rig.movements()
+    rig.verify(sold.movement)
 
 
 def test_each_moment_is_heard_once() -> None:
