@@ -27,7 +27,7 @@ TERMINAL: Final[dict[str, str]] = {
     "{path} has room for {there} records, not {asked}: its size cannot be changed": "{path} 可存 {there} 条记录, 而非 {asked} 条: 容量不可更改",
     "{path} is open in another process": "{path} 已被另一进程打开",
     # the terminal as a process: help
-    "A campus at hand gives its notice key, and for a line over TCP a certificate. All of it is made, or nothing.": "若校园目录可用, 则取其通知公钥, TCP 线路另签发证书。要么全部建成, 要么什么也不建。",
+    "A campus at hand gives the keys to be pinned, and for a line over TCP a certificate. All of it is made, or nothing.": "若校园目录可用, 则写入应信任的公钥, TCP 线路另签发证书。要么全部建成, 要么什么也不建。",
     "As it is registered; a DNS label.": "登记时的名称; 一个 DNS 标签。",
     "Its address on the bus.": "在总线上的地址。",
     "Lines at most, the newest.": "最多显示的行数, 取最新的。",

@@ -97,7 +97,7 @@ def init_terminal(
 ) -> Report:
     """Make a new terminal: its settings, with every one that can be changed as a comment.
 
-    A campus at hand gives its notice key, and for a line over TCP a certificate.
+    A campus at hand gives the keys to be pinned, and for a line over TCP a certificate.
     All of it is made, or nothing.
     """
     from campus_node.terminal.directory import NewTerminal, TerminalDirectory

@@ -19,7 +19,13 @@ from typing import Any, Final
 
 from campus_node.pki import files
 from campus_node.process_life import born_ticks, is_alive
-from campus_node.terminal.settings import FILE_NAME, Settings, load_settings, parse_settings
+from campus_node.terminal.settings import (
+    FILE_NAME,
+    SamSettings,
+    Settings,
+    load_settings,
+    parse_settings,
+)
 from campus_node.terminal.settings_text import settings_text
 from campus_node.wording import Sentence
 from federation.errors import Misconfigured, Unavailable
@@ -64,7 +70,7 @@ class TerminalDirectory:
     def create(self, new: NewTerminal, now_unix_ms: int) -> Settings:
         """Make a new terminal: all of it, or nothing but its certificate in the campus's list.
 
-        A campus at hand gives its notice key, and for a line over TCP a certificate.
+        A campus at hand gives the keys to be pinned, and for a line over TCP a certificate.
 
         Raises:
             Misconfigured: the directory is not empty, or a name, a setting or the campus is wrong.
@@ -160,7 +166,6 @@ def _take_from(
 ) -> dict[str, bytes]:
     """Fill in what the campus knows, and return the files that it gives."""
     from campus_node.campus_directory import CampusDirectory  # noqa: PLC0415 - a till that runs needs none
-    from campus_node.notices.key import signing_key  # noqa: PLC0415
 
     campus = CampusDirectory(directory)
     settings = campus.settings()
@@ -170,9 +175,7 @@ def _take_from(
             Sentence("{directory} is the campus {campus}", directory=campus.path, campus=settings.campus.name)
         )
     own["campus"] = settings.campus.name
-    trust = chosen.setdefault("trust", {})
-    key = signing_key(campus.path / "pki").public_key().public_bytes_raw().hex().upper()
-    trust.setdefault("notice_keys", key)
+    _pin(chosen, campus.path / "pki")
     if chosen.get("line", {}).get("kind") != "tcp":
         return {}
     identity = Identity(settings.campus.name, Role.TERMINAL, name)
@@ -185,3 +188,18 @@ def _take_from(
         "terminal.key": files.read(leaf_key),
         "campus.pem": files.read(campus.path / settings.pki.campus_ca),
     }
+
+
+def _pin(chosen: dict[str, dict[str, object]], pki: Path) -> None:
+    """Fill in whom a terminal of a campus believes, as far as nothing was chosen."""
+    from campus_node.firmware.keys import believed_keys  # noqa: PLC0415 - as above
+    from campus_node.notices.key import HOTLIST_FILE_NAME, signing_key  # noqa: PLC0415
+
+    issuer = chosen.get("sam", {}).get("application", SamSettings.model_fields["application"].default)
+    hotlist_key = signing_key(pki, HOTLIST_FILE_NAME).public_key().public_bytes_raw().hex().upper()
+    firmware_keys = sorted(each.public_bytes_raw().hex().upper() for each in believed_keys(pki).values())
+    trust = chosen.setdefault("trust", {})
+    trust.setdefault("notice_keys", signing_key(pki).public_key().public_bytes_raw().hex().upper())
+    trust.setdefault("hotlist_keys", f"{issuer}:{hotlist_key}")
+    if firmware_keys:
+        trust.setdefault("firmware_keys", ",".join(firmware_keys))

@@ -79,6 +79,7 @@ class RunningTerminal:
     def start(self, until: Callable[[], bool] | None = None) -> None:
         """Start it and wait until it takes cards."""
         assert self._process is None, "already running"
+        self.place.status_path.unlink(missing_ok=True)  # what a killed one said is no news
         program = [*CAMPUS, "terminal", "run"]
         if not self._launched:
             program = [*PYTHON, "-m", "campus_node.cli.terminal_process"]

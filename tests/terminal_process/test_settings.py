@@ -69,7 +69,7 @@ def test_the_environment_goes_first_and_its_mistakes_are_said(monkeypatch: pytes
     assert "Did you mean CAMPUS_TERMINAL_VIEW__LANGUAGE?" in mistakes(NEEDED)[0]
 
 
-def test_a_campus_at_hand_gives_its_notice_key_and_a_certificate(tmp_path: Path) -> None:
+def test_a_campus_at_hand_gives_the_keys_to_be_pinned_and_a_certificate(tmp_path: Path) -> None:
     campus = make_campus(tmp_path)
     line: dict[str, object] = {
         "kind": "tcp", "head": "127.0.0.1:7444", "head_name": "canteen.gateway.north.campus.test",
@@ -79,6 +79,7 @@ def test_a_campus_at_hand_gives_its_notice_key_and_a_certificate(tmp_path: Path)
     settings = place.create(NewTerminal("", "till-7", chosen, campus), 1_790_000_000_000)
     assert settings.terminal.campus == "north"
     assert len(settings.trust.notice_keys) == 64
+    assert settings.trust.hotlist_keys.startswith(f"{settings.sam.application}:")
     assert sorted(each.name for each in (place.path / "pki").iterdir()) == [
         "campus.pem", "terminal.key", "terminal.pem",
     ]  # fmt: skip
