@@ -173,4 +173,6 @@ RECORDS: Final[dict[str, str]] = {
     "holder: it happened. risk: in the holder's favour.": "holder: 已发生, 由持卡人付。risk: 有利于持卡人, 由风险账户承担。",
     "The account that bears the loss.": "承担损失的账户。",
     "Ask for a decision about a sale that is held or grey; a second operator approves it.": "申请裁定一笔被扣留或灰记录的消费; 由另一名操作员批准。",
+    "noted": "已记录",
+    "nothing is set aside for it": "没有为其预留的款项",
 }

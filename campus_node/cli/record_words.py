@@ -31,6 +31,8 @@ REASONS: Final[dict[str, Sentence]] = {
     "repeated": Sentence("here already"),
     "proven": Sentence("proven by a later sale"),
     "decided": Sentence("decided by two people"),
+    "noted": Sentence("noted"),
+    "payment_refused": Sentence("nothing is set aside for it"),
     "clone": Sentence("the card's counter is taken"),
     "terminal_seq": Sentence("the terminal's number is taken"),
     "mac2_wrong": Sentence("MAC2 is wrong"),

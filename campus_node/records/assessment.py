@@ -36,6 +36,7 @@ class Waiting(NamedTuple):
     origin: int
     received_at_unix_ms: int
     body: bytes
+    terminal_id: bytes = b""  # whose session brought it
 
     @property
     def key(self) -> RecordKey:

@@ -19,7 +19,7 @@ from campus_node.keys.record_keys import RecordKeys
 from campus_node.ledger.tables import transfers
 from campus_node.purse.journal_entries import Movement
 from campus_node.purse.verification import PurchaseRecord, Verdict
-from campus_node.records import assessment, grey, movement_rows, posting
+from campus_node.records import assessment, grey, movement_rows, posting, till_records
 from campus_node.records.alarming import CLONED, alarms_of
 from campus_node.records.assessment import Known, Read, RecordKey, Ruling, Till, Waiting
 from campus_node.records.grey import GreyState
@@ -162,6 +162,13 @@ class Bookkeeper:
         return Worked(len(batch), posted)
 
     def _work(self, batch: Sequence[Waiting]) -> Worked:
+        others = [each for each in batch if till_records.is_one(each)]
+        paid = till_records.work(self._db, self._books, self._clock, others) if others else 0
+        movements = [each for each in batch if not till_records.is_one(each)]
+        posted = self._work_movements(movements) if movements else 0
+        return Worked(len(batch), paid + posted)
+
+    def _work_movements(self, batch: Sequence[Waiting]) -> int:
         issuer = self._keys.issuer if self._keys is not None else b""
         records = [assessment.read(each) for each in batch]
         proofs: dict[RecordKey, PurchaseRecord] = {}
@@ -178,7 +185,7 @@ class Bookkeeper:
         touched = self._open_grey() & {each.movement.asn for each in records if each.movement is not None}
         if touched:
             self.settle_grey(touched)
-        return Worked(len(batch), posted)
+        return posted
 
     def _open_grey(self) -> set[bytes]:
         with reading(self._db) as connection:

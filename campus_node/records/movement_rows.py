@@ -193,15 +193,13 @@ def has_ended(connection: Connection, opened: RecordKey) -> bool:
 
 def _waiting(connection: Connection, wanted: ColumnElement[bool], limit: int) -> list[Waiting]:
     table = terminal_records
-    query = (
-        select(table.c.journal_id, table.c.seq, table.c.origin, table.c.received_at_unix_ms, table.c.body)
-        .where(wanted)
-        .order_by(table.c.received_at_unix_ms)
-        .limit(limit)
-    )
+    query = select(
+        table.c.journal_id, table.c.seq, table.c.origin, table.c.received_at_unix_ms, table.c.body,
+        table.c.terminal_id,
+    )  # fmt: skip
     found = [
-        Waiting(bytes(journal_id), seq, origin, received, bytes(body))
-        for journal_id, seq, origin, received, body in connection.execute(query)
+        Waiting(bytes(row[0]), row[1], row[2], row[3], bytes(row[4]), bytes(row[5]))
+        for row in connection.execute(query.where(wanted).order_by(table.c.received_at_unix_ms).limit(limit))
     ]
     found.sort(key=lambda each: (each.received_at_unix_ms, each.journal_id, each.seq))
     return found

@@ -25,6 +25,8 @@ class Why(StrEnum):
     PROVEN = "proven"  # grey, and a later record of the card shows that it happened
     DECIDED = "decided"  # two people decided it
 
+    NOTED = "noted"  # nothing to book
+
     # conflict: held, never posted
     CLONE = "clone"  # another movement has this card's counter, both with right MACs
     TERMINAL_SEQ = "terminal_seq"  # another movement has this number of the terminal, both with right MACs
@@ -33,4 +35,5 @@ class Why(StrEnum):
     MAC2_WRONG = "mac2_wrong"
     TAC_WRONG = "tac_wrong"
     BOTH_WRONG = "both_wrong"
+    PAYMENT_REFUSED = "payment_refused"  # the ledger has nothing set aside for it
     PSAM_REVOKED = "psam_revoked"  # made after the last good number of a revoked PSAM

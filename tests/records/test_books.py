@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -210,7 +211,7 @@ def test_a_card_whose_counter_is_near_its_end_raises_an_alarm(canteen: Canteen) 
     canteen.seven.sell(canteen.li, 100, NOON)
     (done,) = ends(canteen.seven.records())
     for counter, names in ((59_999, []), (60_000, ["purse.counter_near_end"])):
-        late = changed(done, lambda m, c=counter: replace(m, card_seq=c))
+        late = changed(done, partial(replace, card_seq=counter))
         each = read(Waiting(late.journal_id, late.seq, Origin.OFFLINE, 0, late.body))
         assert [alarm.name for alarm in alarms_of([Ruling(each, Outcome.ACCEPTED)])] == names
 
