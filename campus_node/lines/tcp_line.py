@@ -273,6 +273,7 @@ class TcpTerminalLine(TcpLine):
         self._calling: Called | None = None
         self._call_at_s: float | None = now_s
         self._wait_s = RETRY_S_MIN
+        self.reached_s: float | None = None  # when a head with the right certificate last answered a call
 
     def _step_more(self, now_s: float) -> float:
         if HEAD in self._calls:
@@ -326,6 +327,7 @@ class TcpTerminalLine(TcpLine):
             return
         if called.connection.stage is Stage.OPEN:
             self._calling = None
+            self.reached_s = now_s
             self._join(called, HEAD, now_s)
         else:
             self._watch_one(called.connection)

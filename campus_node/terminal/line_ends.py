@@ -26,6 +26,7 @@ CAN_RATE: Final = 250_000
 SERIAL_RATE: Final = 115_200
 SERIAL_RATES: Final = (115_200, 57_600, 38_400, 19_200, 9_600)
 CONTACT_S: Final = 10.0
+REACHED_S: Final = 150.0  # longer than two calls of a terminal that is refused lie apart
 PROBE_S: Final = 20.0  # how often the gateway is asked for a sign of life
 PROBE_S_THIN: Final = 120.0
 NEVER_S: Final = float("inf")
@@ -253,7 +254,7 @@ class Ends:
             inner,
             self._lock,
             self._rung,
-            lambda _now_s: HEAD in inner.connected(),
+            lambda now_s: HEAD in inner.connected() or _lately(inner.reached_s, now_s),
             message_bytes=MESSAGE_BYTES_TCP,
             probe_s=PROBE_S_THIN if line.metered else PROBE_S,
         )
@@ -266,6 +267,11 @@ def _address_of(text: str) -> tuple[str, int]:
     except OSError as error:
         raise LineDown(Sentence("{host} has no address: {cause}", host=host, cause=error.strerror)) from error
     return str(found[0][4][0]), port
+
+
+def _lately(reached_s: float | None, now_s: float) -> bool:
+    """Whether a head answered a call since then; one that refuses this terminal ends the call at once."""
+    return reached_s is not None and now_s - reached_s < REACHED_S
 
 
 def _nobody_knows(_now_s: float) -> bool:

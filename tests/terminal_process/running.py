@@ -25,7 +25,7 @@ PROFILES = Path(__file__).parents[2] / "hil_rig" / "profiles"
 
 
 def make_terminal(
-    directory: Path, chosen: Mapping[str, Mapping[str, object]] | None = None
+    directory: Path, chosen: Mapping[str, Mapping[str, object]] | None = None, campus: Path | None = None
 ) -> TerminalDirectory:
     """Make a terminal with a funded card and a PSAM in software; settings are added to."""
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def make_terminal(
     for section, values in (chosen or {}).items():
         given.setdefault(section, {}).update(values)
     place = TerminalDirectory(directory)
-    place.create(NewTerminal("north", directory.name, given), SystemClock().unix_ms())
+    place.create(NewTerminal("north", directory.name, given, campus), SystemClock().unix_ms())
     return place
 
 

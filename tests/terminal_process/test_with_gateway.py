@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,4 +89,28 @@ def test_a_terminal_that_is_not_registered_says_so_and_is_alarmed_until_it_is(
             assert not till.status()["line"]["unadmitted"]
             till.sell("5")
             assert till.terminate() == 0
+            assert gateway.terminate() == 0
+
+
+def test_over_tcp_a_terminal_is_refused_by_its_certificates_name_until_it_is_registered(
+    tmp_path: Path,
+) -> None:
+    campus = make_campus(tmp_path)
+    with PlainNode(campus) as node:
+        tcp = 'name = "tills"\nkind = "tcp"\nlisten = "127.0.0.1:0"'
+        directory = make_gateway(campus, node.port, [tcp])
+        node.first.append(roll_of(directory, []))
+        with WatchedGateway(directory) as gateway:
+            gateway.start()
+            head = f"127.0.0.1:{gateway.ports()['tcp']['tills']}"
+            line = {"kind": "tcp", "head": head, "head_name": "canteen.gateway.north.campus.test"}
+            chosen = {"line": line, "trust": {"clock": "told"}}
+            with RunningTerminal(make_terminal(tmp_path / "till-1", chosen, campus)) as till:
+                till.start(until=lambda: bool(till.status().get("line")))
+                till.wait_until(lambda: bool(till.status()["line"]["unadmitted"]), 90.0)
+                node.say(roll_of(directory, [replace(WHO, address=0)], version=2))
+                till.wait_until(lambda: is_online(till), 90.0)
+                till.sell("5")
+                node.wait_until(lambda: len(node.all_records()) >= 2)
+                assert till.terminate() == 0
             assert gateway.terminate() == 0
