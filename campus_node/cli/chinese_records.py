@@ -175,4 +175,6 @@ RECORDS: Final[dict[str, str]] = {
     "Ask for a decision about a sale that is held or grey; a second operator approves it.": "申请裁定一笔被扣留或灰记录的消费; 由另一名操作员批准。",
     "noted": "已记录",
     "nothing is set aside for it": "没有为其预留的款项",
+    "{name} is not revoked": "{name} 未吊销",
+    "Its PSAM's last number before it was lost.": "其 PSAM 丢失之前的最后交易序号。",
 }

@@ -169,33 +169,53 @@ def retire(name: Name, operator: OperatorName, reason: Why, directory: Directory
     return _set_state(directory, name, TerminalState.RETIRED, operator, reason)
 
 
-def revoke(name: Name, operator: OperatorName, reason: Why, directory: Directory = Path()) -> Report:
+def revoke(
+    name: Name,
+    operator: OperatorName,
+    reason: Why,
+    last_good: Annotated[
+        int | None,
+        typer.Option("--last-good", metavar="N", min=0, help="Its PSAM's last number before it was lost."),
+    ] = None,
+    directory: Directory = Path(),
+) -> Report:
     """End a terminal that was stolen or betrayed: its session ends at once, its records go to quarantine."""
     from campus_node.registry.terminals import TerminalState
 
-    return _set_state(directory, name, TerminalState.REVOKED, operator, reason)
+    return _set_state(directory, name, TerminalState.REVOKED, operator, reason, last_good)
 
 
-def _set_state(directory: Path, name: str, state: "TerminalState", operator: str, reason: str) -> Report:
+def _set_state(
+    directory: Path,
+    name: str,
+    state: "TerminalState",
+    operator: str,
+    reason: str,
+    last_good: int | None = None,
+) -> Report:
     from campus_node.cli.office import opened
     from campus_node.operators.audit import auditing
     from campus_node.operators.permissions import Permission
     from campus_node.operators.roster import require_permission
-    from campus_node.registry.terminals import by_name, set_state
+    from campus_node.records.movement_rows import release_revoked
+    from campus_node.registry.terminals import by_name, note_last_good, set_state
 
     why = required_text(reason, "--reason")
     with opened(directory) as office, auditing(office.db, office.clock) as change:
         require_permission(change.connection, operator, Permission.TERMINAL_WRITE, office.campus_scope)
         before = by_name(change.connection, name)
         after = set_state(change.connection, before, state, change.now_unix_ms)
-        if after != before:
+        if last_good is not None:
+            note_last_good(change.connection, after, last_good)
+            release_revoked(change.connection, after.terminal_id)
+        if after != before or last_good is not None:
             change.record(
                 office.actor(operator),
                 f"terminal.{state.value}",
                 f"terminal/{before.name}",
                 why,
                 before={"state": before.state.value},
-                after={"state": after.state.value},
+                after={"state": after.state.value, "last_good_terminal_seq": last_good},
             )
     told = Sentence("Terminal {name} is {state} now.", name=after.name, state=_WORDS[state.value])
     if after == before:

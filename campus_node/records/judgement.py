@@ -35,10 +35,16 @@ class Kept(NamedTuple):
 
 
 class Sender(NamedTuple):
-    """What the registry says of a terminal."""
+    """What the registry says of a terminal.
+
+    Args:
+        good_to_a_number: it is revoked, and up to which number its PSAM is good is known: each record is
+            judged by its own.
+    """
 
     state: TerminalState
     gateway: str
+    good_to_a_number: bool = False
 
 
 class New(NamedTuple):
@@ -139,6 +145,6 @@ def _quarantine(record: Spooled, senders: Mapping[bytes, Sender]) -> Quarantine 
     if sender is None:
         return Quarantine.UNKNOWN_TERMINAL
     apart = _APART.get(sender.state)
-    if apart is not None:
+    if apart is not None and not sender.good_to_a_number:
         return apart
     return None if record.body else Quarantine.UNREADABLE

@@ -24,7 +24,7 @@ from campus_node.records.assessment import (
     identity_of,
 )
 from campus_node.records.reasons import Why
-from campus_node.records.spooled import Outcome
+from campus_node.records.spooled import Outcome, Quarantine
 from campus_node.records.tables import card_movements, terminal_records
 from federation.errors import OutcomeUnknown, Unreadable
 
@@ -146,6 +146,14 @@ def look_again(connection: Connection, reasons: Sequence[str]) -> int:
     """Put what waits for one of these reasons before those who assess once more; return how many."""
     chosen = (terminal_records.c.outcome == _PENDING) & terminal_records.c.reason.in_(list(reasons))
     return connection.execute(update(terminal_records).where(chosen).values(reason=None)).rowcount
+
+
+def release_revoked(connection: Connection, terminal_id: bytes) -> int:
+    """Let a revoked terminal's records be assessed: its last good number is known. Return how many."""
+    table = terminal_records
+    apart = (table.c.outcome == int(Outcome.QUARANTINED)) & (table.c.terminal_id == terminal_id)
+    chosen = apart & (table.c.reason == Quarantine.REVOKED_TERMINAL.value)
+    return connection.execute(update(table).where(chosen).values(outcome=_PENDING, reason=None)).rowcount
 
 
 def record(connection: Connection, key: RecordKey) -> Waiting:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from campus_node.records.arrays import literals
 from campus_node.records.judgement import Kept, Key, New, Sender
 from campus_node.records.spooled import Spooled
-from campus_node.registry.tables import terminals
+from campus_node.registry.tables import psams, terminals
 from campus_node.registry.terminals import TerminalState
 from federation.transfer import Origin
 
@@ -61,9 +61,13 @@ def kept_of(connection: Connection, keys: Collection[Key]) -> dict[Key, Kept]:
 
 def senders_of(connection: Connection, terminal_ids: Collection[bytes]) -> Mapping[bytes, Sender]:
     """Return what the registry knows of these terminals."""
-    query = select(terminals.c.terminal_id, terminals.c.state, terminals.c.gateway)
-    rows = connection.execute(query.where(terminals.c.terminal_id.in_(sorted(terminal_ids))))
-    return {bytes(row[0]): Sender(TerminalState(row[1]), row[2]) for row in rows}
+    joined = terminals.join(psams, terminals.c.psam_serial == psams.c.psam_serial)
+    last_good = psams.c.last_good_terminal_seq.is_not(None)
+    query = select(terminals.c.terminal_id, terminals.c.state, terminals.c.gateway, last_good)
+    rows = connection.execute(
+        query.select_from(joined).where(terminals.c.terminal_id.in_(sorted(terminal_ids)))
+    )
+    return {bytes(row[0]): Sender(TerminalState(row[1]), row[2], bool(row[3])) for row in rows}
 
 
 def add_records(connection: Connection, gateway: str, new: Collection[New], now_unix_ms: int) -> list[Key]:

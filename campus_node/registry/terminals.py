@@ -135,6 +135,18 @@ def set_state(connection: Connection, terminal: Terminal, state: TerminalState, 
     return replace(terminal, state=state)
 
 
+def note_last_good(connection: Connection, terminal: Terminal, terminal_seq: int) -> None:
+    """Say up to which of its numbers a revoked PSAM's purchases are good; later ones are refused.
+
+    Raises:
+        Refused: its terminal is not revoked.
+    """
+    if terminal.state is not TerminalState.REVOKED:
+        raise Refused(Sentence("{name} is not revoked", name=terminal.name))
+    that = psams.c.psam_serial == terminal.psam_serial
+    connection.execute(update(psams).where(that).values(last_good_terminal_seq=terminal_seq))
+
+
 def by_name(connection: Connection, name: str) -> Terminal:
     """Return the terminal of that name, or of that number in hex; raise NotFound."""
     found = _find(connection, terminals.c.name == name)

@@ -7,18 +7,19 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, select
 
 from campus_node.database.connect import reading, writing
 from campus_node.ledger.tables import transfers
 from campus_node.purse.journal_entries import Movement, State
 from campus_node.records.alarming import alarms_of
 from campus_node.records.assessment import Ruling, Waiting, read
+from campus_node.records.movement_rows import release_revoked
 from campus_node.records.spooled import Outcome
 from campus_node.registry.cards import Card, CardFlag, of_asn, register
-from campus_node.registry.tables import psams
-from campus_node.registry.terminals import TerminalState, by_name, set_state
+from campus_node.registry.terminals import TerminalState, by_name, note_last_good, set_state
 from federation.clock import VirtualClock
+from federation.errors import Refused
 from federation.transfer import Origin
 from hil_rig.sales import ISSUER, JournalRecord, SoftTill, card_number, make_card
 from tests.records.build import FOURTEEN, OTHER_SPOOL, SEVEN, SPOOL
@@ -174,15 +175,25 @@ def test_after_the_last_good_number_of_a_revoked_psam_nothing_is_paid(
 ) -> None:
     for fen in (100, 200, 400):
         canteen.seven.sell(canteen.li, fen, NOON)
-    canteen.bring()
+    records = canteen.seven.records()
+    canteen.deliver(records[:2])
     with writing(canteen.db) as connection:
-        set_state(connection, by_name(connection, "till-7"), TerminalState.REVOKED, clock.unix_ms())
-        connection.execute(
-            update(psams).where(psams.c.psam_serial == SEVEN.psam_serial).values(last_good_terminal_seq=2)
-        )
+        before = by_name(connection, "till-7")
+        with pytest.raises(Refused):
+            note_last_good(connection, before, 2)
+        set_state(connection, before, TerminalState.REVOKED, clock.unix_ms())
+    canteen.deliver(records[2:4])
+    assert canteen.work() == 0
+    assert canteen.outcomes()[Outcome.QUARANTINED, "revoked_terminal"] == 3
+    with writing(canteen.db) as connection:
+        revoked = by_name(connection, "till-7")
+        note_last_good(connection, revoked, 2)
+        assert release_revoked(connection, revoked.terminal_id) == 3
+    canteen.deliver(records[4:])
     assert canteen.work() == 2
     assert canteen.earned_fen == 300
-    assert canteen.alarms() == {"purse.psam_revoked": 1}
+    assert canteen.outcomes()[Outcome.REFUSED, "psam_revoked"] == 1
+    assert canteen.alarms()["purse.psam_revoked"] == 1
 
 
 def test_what_cannot_be_read_is_kept_apart_and_what_is_not_known_waits(canteen: Canteen) -> None:
