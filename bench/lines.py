@@ -41,9 +41,7 @@ ROWS: Final = (
     Row("lines.firmware_can", "512 KiB to 50, CAN 250k, 60 % load, 0.1 % loss", "s", "lower", 75, 62),
     Row("lines.firmware_serial", "512 KiB to 50, RS-485 115200, 0.1 % loss", "s", "lower", 75, 60),
     Row("lines.latency", "mean wait of a record, CAN 250k ÷ RS-485 115200", "ms", "lower", 0.3, 0.1),
-    Row(
-        "lines.gateway_cpu", "gateway CPU a record on a busy CAN bus, one a message", "ms", "lower", 1.5, 0.7
-    ),
+    Row("lines.gateway_cpu", "gateway CPU a record at the limit of a CAN bus", "ms", "lower", 1.5, 0.7),
     Row("lines.revocation", "one lost card known to 50 terminals, CAN 250k", "s", "lower", 0.1, 0.02),
     Row("lines.delta", "100 cards stored by 50 terminals, CAN 250k", "s", "lower", 2, 0.3),
 )
