@@ -111,7 +111,7 @@ class TcpLine:
             self._ring.close()
 
     def wait(self, seconds: float) -> None:
-        """Block until something can be done, or for so long: for whoever drives the line without a `Drive`."""
+        """Block until something can be done, or for so long: for who drives the line without a `Drive`."""
         try:
             self._selector.select(max(seconds, 0.0))
         except (OSError, ValueError, RuntimeError):

@@ -9,6 +9,7 @@ firmware/             two slots
 run/                  status.json, ports.json while it runs
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -125,6 +126,17 @@ class TerminalDirectory:
         """Where the slots are."""
         return self.path / "firmware"
 
+    def count_start(self) -> int:
+        """Return how often the terminal has started, this time included; a rough figure for its reports."""
+        path = self.path / "run" / "starts"
+        try:
+            starts = int(path.read_text(encoding="ascii")) + 1
+        except (OSError, ValueError):
+            starts = 1
+        files.make_private_directory(path.parent)
+        files.write_private(path, b"%d\n" % starts)
+        return starts
+
     def write_ports(self, view_port: int) -> None:
         """Say that the terminal is ready. Args: view_port: of the browser's view; 0 = there is none."""
         pid = os.getpid()
@@ -134,7 +146,8 @@ class TerminalDirectory:
 
     def remove_ports(self) -> None:
         """Say that the terminal has stopped."""
-        self.ports_path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.ports_path.unlink()
 
     def write_status(self, content: Mapping[str, object]) -> None:
         """Say how the terminal is; whoever reads sees the old or the new whole. Nothing depends on it."""

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from campus_node.lines.distribution import BlockReceiver
 from campus_node.lines.errors import LineDown
@@ -19,6 +19,9 @@ from campus_node.terminal.settings import LineSettings, PkiSettings
 from campus_node.terminal.upload import MESSAGE_BYTES
 from campus_node.wording import Sentence
 from federation.clock import Clock
+
+if TYPE_CHECKING:
+    from campus_node.lines.can.signals import Heartbeat
 
 INBOX_MAX: Final = 512
 MESSAGE_BYTES_TCP: Final = 4000
@@ -154,6 +157,7 @@ class Ends:
         blocks: takes blocks that come to all.
         lock: see `LineEnd`.
         rung: likewise.
+        state: whether it sells and how many records wait, for heartbeats; asked on the driving thread.
         random_bytes: names and jitter.
     """
 
@@ -168,7 +172,9 @@ class Ends:
         rung: Callable[[], None],
         clock: Clock,
         random_bytes: Random,
+        state: Callable[[], tuple[bool, int]],
     ) -> None:
+        self._state = state
         self._directory = directory
         self._name = name
         self._serial = serial
@@ -199,6 +205,7 @@ class Ends:
     def _can(self, line: LineSettings) -> LineEnd:
         from campus_node.lines.can.multicast_receiver import MulticastReceiver  # noqa: PLC0415 - by kind
         from campus_node.lines.can.port import CanConfiguration  # noqa: PLC0415
+        from campus_node.lines.can.presence import HeartbeatSource  # noqa: PLC0415
         from campus_node.lines.can.terminal import TerminalLine  # noqa: PLC0415
         from campus_node.terminal.head_heard import HeadHeard  # noqa: PLC0415
 
@@ -212,7 +219,19 @@ class Ends:
         inner.attach(MulticastReceiver(line.address, self._blocks))
         heard = HeadHeard()
         inner.attach(heard)
+        inner.attach(HeartbeatSource(lambda: self._heartbeat(line.address)))
         return LineEnd(inner, self._lock, self._rung, heard.lately)
+
+    def _heartbeat(self, address: int) -> "Heartbeat":
+        from campus_node.lines.can.signals import Condition, Heartbeat  # noqa: PLC0415 - by kind
+
+        sells, waiting = self._state()
+        return Heartbeat(
+            address,
+            Condition.SELLING if sells else Condition.CLOSED,
+            records_waiting=min(waiting, 0xFFFF),
+            serial=int.from_bytes(self._serial[-2:]),
+        )
 
     def _serial_line(self, line: LineSettings) -> LineEnd:
         from campus_node.lines.serial.serial_port import Direction, SerialDevice  # noqa: PLC0415 - by kind

@@ -7,11 +7,11 @@ nothing: what was sold stands in the journal before the card was told to pay.
 import os
 import select
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -34,7 +34,7 @@ from campus_node.terminal.status import status_of
 from campus_node.terminal.tty_view import standard_view
 from campus_node.wording import Sentence
 from federation.clock import Clock, SystemClock
-from federation.errors import CampusCardError
+from federation.errors import CampusCardError, Misconfigured
 from federation.hotlist import Hotlist
 
 STOPPED: Final = 0
@@ -47,6 +47,8 @@ STATUS_EVERY_S: Final = 5.0
 WAIT_S_MAX: Final = 30.0
 
 _log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class TerminalProcess:
         self._try_at_s, self._try_wait_s = -1.0, TRY_AGAIN_S
         self._last_words: View | None = None
         self._last_words_s = 0.0
+        self._starts = self._said(place.count_start) or 0
         self._card: CardChannel | None = None
         self._reader_works = True
         self._exit: int | None = None
@@ -142,13 +145,18 @@ class TerminalProcess:
         """Let the loop know of something; any thread, and signals."""
         self._mailbox.put(item)
 
+    @property
+    def sells(self) -> bool:
+        """Whether any card at all may pay here now."""
+        return self._station is not None and self._station.sells
+
     def run(self, lifeline: int | None) -> int:
         """Loop until somebody wants it to end; return the exit code."""
         self._watch = CardWatch(self._reader, self.tell)
         self._closing.callback(self._place.remove_ports)
         self._closing.callback(self._close_station)
         self._closing.callback(self._watch.close)
-        self._place.write_ports(self._screen.port)
+        self._said(lambda: self._place.write_ports(self._screen.port))
         _log.info(
             "terminal.ready",
             terminal=self._settings.terminal.name,
@@ -166,7 +174,8 @@ class TerminalProcess:
             if self._exit is None:
                 self._wait(due_s, lifeline)
         _log.info("terminal.stopped", code=self._exit)
-        self._place.write_status({**self._status, "state": "stopped"})
+        last = {**self._status, "state": "stopped"}
+        self._said(lambda: self._place.write_status(last))
         return self._exit
 
     # What happens.
@@ -241,6 +250,7 @@ class TerminalProcess:
             self._try_wait_s = min(self._try_wait_s * 2, TRY_AGAIN_S_MAX)
             return
         self._trial.begun(station)
+        station.starts = self._starts
         self._station, self._why, self._try_wait_s = station, None, TRY_AGAIN_S
         _log.info(
             "terminal.begun", terminal_id=station.terminal_id.hex(), journal_last=station.journal.last_seq
@@ -300,8 +310,17 @@ class TerminalProcess:
         status = status_of(self._settings, self._running, self._screen.port, station, self._shown())
         if status != self._status or now_s >= self._status_due_s:
             self._status, self._status_due_s = status, now_s + STATUS_EVERY_S
-            self._place.write_status({**status, "at_unix_ms": self._clock.unix_ms()})
+            now = {**status, "at_unix_ms": self._clock.unix_ms()}
+            self._said(lambda: self._place.write_status(now))
         return min(due_s, self._status_due_s)
+
+    def _said(self, say: Callable[[], Result]) -> Result | None:
+        """Write what only others read: a disk that is full or worn out must not stop a till that can sell."""
+        try:
+            return say()
+        except (OSError, Misconfigured) as error:
+            _log.warning("terminal.cannot_say", why=str(error))
+            return None
 
     def _make_screen(self, say: Mapping[str, Say]) -> Screen:
         view = self._settings.view

@@ -120,6 +120,7 @@ class Station:
         self._directory = directory
         self.starts = 0
         self.fell_back = False
+        self._sold_last_step = False
         self._told = told
         self._lock = threading.RLock()  # whoever has it is alone with the receiver
         self._machine = clock
@@ -163,6 +164,10 @@ class Station:
         )
         self.begun_s = self._machine.monotonic_s()
 
+    def _for_heartbeat(self) -> tuple[bool, int]:
+        """Return whether it sells, as of the last step, and how many records wait; any thread."""
+        return self._sold_last_step, self.journal.last_seq - self.journal.durable_through
+
     @property
     def sells(self) -> bool:
         """Whether any card at all may pay here now."""
@@ -179,6 +184,7 @@ class Station:
         with self._lock:
             due_s = min(due_s, self.receiver.step(now_s))
         self.till.step(now_s)
+        self._sold_last_step = self.sells
         return min(due_s, self.till.due_s)
 
     def in_force(self, event: Hotlist | Version) -> None:
@@ -245,6 +251,7 @@ class Station:
             rung=self._told.ring,
             clock=self._machine,
             random_bytes=os.urandom,
+            state=self._for_heartbeat,
         )
 
         def open_end() -> LineEnd:

@@ -15,7 +15,7 @@ from campus_node.lines.notice import key_id
 from campus_node.terminal.directory import TerminalDirectory
 from campus_node.terminal.health import RESTART
 from campus_node.terminal.mailbox import Mailbox
-from campus_node.terminal.run import Stop, TerminalProcess
+from campus_node.terminal.run import STOPPED, Stop, TerminalProcess
 from campus_node.terminal.slots import Boot, Slots
 from campus_node.terminal.station import Event, Running, Station
 from federation.clock import SystemClock
@@ -121,3 +121,22 @@ def test_a_terminal_restarts_only_when_no_card_lies_there(place: TerminalDirecto
         assert terminal.run(None) == RESTART
         limit.cancel()
     assert removed == ["before it restarted"]
+
+
+def test_a_disk_that_takes_no_status_does_not_stop_a_till_that_can_sell(place: TerminalDirectory) -> None:
+    run = place.path / "run"
+    run.rmdir()
+    run.write_text("no directory any more")
+    with ExitStack() as closing:
+        terminal = TerminalProcess(
+            place, place.settings(), Running(0, 1), soft_reader, SAY, SystemClock(), closing
+        )
+        sold: list[bool] = []
+
+        def stop() -> None:
+            sold.append(terminal.sells)
+            terminal.tell(Stop())
+
+        threading.Timer(2.0, stop).start()
+        assert terminal.run(None) == STOPPED
+    assert sold == [True]
