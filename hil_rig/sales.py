@@ -47,7 +47,7 @@ ISSUER: Final = bytes.fromhex("4355434100000001")
 VERSION: Final = 2  # of both keys in hil_rig/profiles/card-sm4.toml
 _ROOT: Final = bytes.fromhex("FFEEDDCCBBAA99887766554433221100")
 _TAC: Final = bytes.fromhex("11223344556677885050505050505050")
-_PASSPHRASE: Final = "a passphrase of the rig"  # noqa: S105  # of public test keys
+PASSPHRASE: Final = "a passphrase of the rig"  # noqa: S105  # of public test keys
 _BALANCE_MAX_FEN: Final = 10_000_000
 _NO_LIMITS: Final = OfflineLimits({Algorithm.SM4: _BALANCE_MAX_FEN})
 
@@ -62,7 +62,7 @@ class JournalRecord(NamedTuple):
 
 def open_keys(directory: Path, clock: Clock) -> SealedFile:
     """Return a new key store with the purchase key and the TAC key of campus 1, in an empty directory."""
-    store = SealedFile.create(directory, ISSUER, _PASSPHRASE, Cost(64, 1, 1))
+    store = SealedFile.create(directory, ISSUER, PASSPHRASE, Cost(64, 1, 1))
     purchase_key = derive(Algorithm.SM4, _ROOT, group_factor(group_of(ISSUER)), campus_factor(ISSUER))
     store.put(campus_key(Usage.PURCHASE, VERSION, Algorithm.SM4, ISSUER), purchase_key, clock)
     store.put(campus_key(Usage.TAC, VERSION, Algorithm.SM4, ISSUER), _TAC, clock)
