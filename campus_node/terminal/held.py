@@ -97,7 +97,10 @@ class Held:
             if now_unix_ms - self._noted_unix_ms >= NOTED_EVERY_MS:
                 self._noted_unix_ms = now_unix_ms
                 for issuer in issuers:
-                    os.utime(self._path(issuer), ns=(now_unix_ms * 1_000_000, now_unix_ms * 1_000_000))
+                    with contextlib.suppress(
+                        OSError
+                    ):  # a worn disk: after a restart the list counts as older
+                        os.utime(self._path(issuer), ns=(now_unix_ms * 1_000_000, now_unix_ms * 1_000_000))
         return issuers
 
     def versions(self) -> list[wire.HotlistVersion]:

@@ -58,11 +58,13 @@ class Launcher:
             began_s = self._clock.monotonic_s()
             code = self._run_once(boot)
             ran_s = self._clock.monotonic_s() - began_s
-            if self._stopping or code in {0, WRONG_SETTINGS}:
+            if self._is_stopping():
                 return code
             if boot.on_trial:
                 self._judge(boot, code)
                 continue
+            if code in {0, WRONG_SETTINGS}:
+                return code
             if code == RESTART:
                 continue
             again_s = AGAIN_S if ran_s > STEADY_S else min(again_s * 2, AGAIN_S_MAX)
@@ -170,6 +172,10 @@ class Launcher:
                 os.read(self._listening, 512)
                 if self._stopping:
                     return False
+
+    def _is_stopping(self) -> bool:
+        """Whether a signal has come meanwhile."""
+        return self._stopping
 
     def _stop(self, *_about: object) -> None:
         self._stopping = True

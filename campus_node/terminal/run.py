@@ -131,6 +131,7 @@ class TerminalProcess:
         self._last_words_s = 0.0
         self._starts = self._said(place.count_start) or 0
         self._card: CardChannel | None = None
+        self._served = False  # a till has seen the card that lies there
         self._reader_works = True
         self._exit: int | None = None
         self._idle_since_s = clock.monotonic_s()
@@ -186,7 +187,7 @@ class TerminalProcess:
             case Stop():
                 self._exit = STOPPED
             case CardLaid(channel):
-                self._card, self._idle_since_s = channel, now_s
+                self._card, self._served, self._idle_since_s = channel, station is not None, now_s
                 if station is not None:
                     self._screen.show(replace(self._shown(), mood=Mood.WORKING), now_s)
                     station.till.card(channel, now_s)
@@ -255,7 +256,8 @@ class TerminalProcess:
         _log.info(
             "terminal.begun", terminal_id=station.terminal_id.hex(), journal_last=station.journal.last_seq
         )
-        if self._card is not None:
+        if self._card is not None and not self._served:  # one that was served is not charged again
+            self._served = True
             station.till.card(self._card, now_s)
 
     def _begin_anew(self, error: CampusCardError, now_s: float) -> None:

@@ -42,7 +42,7 @@ from campus_node.terminal.pos.wall_clock import WallClock
 from campus_node.terminal.receiver import Itself, Receiver, Taking
 from campus_node.terminal.settings import Settings
 from campus_node.terminal.settings_words import keys_by_issuer, public_keys
-from campus_node.terminal.slots import Slots
+from campus_node.terminal.slots import ImageNotKept, Slots
 from campus_node.terminal.uplink import Uplink
 from campus_node.wording import Sentence
 from campuscard.v1 import terminal_pb2 as wire
@@ -340,7 +340,10 @@ class Station:
         """Put a stored image into its slot; whoever runs the loop restarts into it when the till is idle."""
         keys = {notices.key_id(key): key for key in public_keys(self.settings.trust.firmware_keys)}
         image = open_image(BlockFile(path).read(), keys)
-        slots = Slots.open(self._directory / "firmware")
+        try:
+            slots = Slots.open(self._directory / "firmware")
+        except OSError as error:
+            raise ImageNotKept(Sentence("the image cannot be kept: {cause}", cause=error)) from error
         try:
             taken = slots.store(image.content, label.version)
         finally:

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.slow
 
 GOOD = "import sys\nfrom campus_node.cli.terminal_process import main\nsys.exit(main())\n"
 ENDS = "raise SystemExit(3)\n"
+ENDS_WELL = "raise SystemExit(0)\n"
 HANGS = "import signal\nsignal.pause()\n"
 CRASHES_LATER = "import os, threading\nthreading.Timer(0.5, os.abort).start()\n" + GOOD
 FIRMWARE = {"firmware": {"alone_s": 2, "trial_s": 6, "idle_s": 1}}
@@ -53,7 +54,9 @@ def test_a_healthy_image_is_confirmed_and_runs_after_a_kill(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "program", [ENDS, HANGS, CRASHES_LATER], ids=["ends at once", "hangs", "crashes later"]
+    "program",
+    [ENDS, ENDS_WELL, HANGS, CRASHES_LATER],
+    ids=["ends at once", "ends as if told to", "hangs", "crashes later"],
 )
 def test_a_bad_image_falls_back_by_itself_and_the_terminal_says_so(tmp_path: Path, program: str) -> None:
     place = make_terminal(tmp_path / "till-1", FIRMWARE)
