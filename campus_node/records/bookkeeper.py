@@ -100,14 +100,17 @@ class Bookkeeper:
             _log.exception("records.not_assessed", records=len(batch))
             return self._one_by_one(batch)
 
-    def look_again(self, *, keys_too: bool = False) -> int:
+    def look_again(self, *, after_start: bool = False) -> int:
         """Put what waits for an account before `step` once more; return how many records.
 
         Args:
-            keys_too: also what waits for a key, if there is a key store: worth it after a start.
+            after_start: also what waits for a key, if there is a key store, and what only a newer release
+                can read or get right.
         """
         reasons = [Why.MERCHANT_MISSING.value]
-        if keys_too and self._keys is not None:
+        if after_start:
+            reasons += [Why.KIND_UNKNOWN.value, Why.FAILED.value]
+        if after_start and self._keys is not None:
             reasons.append(Why.KEY_MISSING.value)
         with writing(self._db) as connection:
             return movement_rows.look_again(connection, reasons)

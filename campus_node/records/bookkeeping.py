@@ -75,16 +75,16 @@ class Bookkeeping:
         if self._thread.is_alive():
             self._thread.join(timeout_s)
 
-    def look_around(self, *, keys_too: bool = False) -> None:
+    def look_around(self, *, after_start: bool = False) -> None:
         """Do what nothing that comes in leads to.
 
         Args:
-            keys_too: see `Bookkeeper.look_again`.
+            after_start: see `Bookkeeper.look_again`.
 
         Raises:
             Unavailable: repeat.
         """
-        self._bookkeeper.look_again(keys_too=keys_too)
+        self._bookkeeper.look_again(after_start=after_start)
         self._bookkeeper.end_begun(self._begun_after_ms)
         carry_through(self._db, self._clock, self._bookkeeper.time)
         before_unix_ms = self._clock.unix_ms() - self._grey_ms
@@ -101,15 +101,15 @@ class Bookkeeping:
 
     def _run(self) -> None:
         self._list_frozen()
-        looked_s, keys_too = float("-inf"), True
+        looked_s, after_start = float("-inf"), True
         while not self._stopping.is_set():
             self._woken.clear()
             try:
                 while not self._stopping.is_set() and self._bookkeeper.step().assessed:
                     self._stopping.wait(GATHER_S)  # what comes meanwhile shares the next commit
                 if self._clock.monotonic_s() - looked_s >= LOOK_AROUND_S and not self._stopping.is_set():
-                    self.look_around(keys_too=keys_too)
-                    keys_too = False
+                    self.look_around(after_start=after_start)
+                    after_start = False
                     looked_s = self._clock.monotonic_s()
                 self._woken.wait(POLL_S)
             except (LeaseLost, Stopping):

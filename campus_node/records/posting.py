@@ -43,26 +43,30 @@ class EngineBooks:
 
     Args:
         engine: started; answers on any other thread than its caller's.
+        group_max: items that it takes at once; see `EngineLimits.batch_items_max`.
         answered_within_s: after that an answer counts as lost.
     """
 
-    def __init__(self, engine: Engine, *, answered_within_s: float = ANSWERED_WITHIN_S) -> None:
+    def __init__(
+        self, engine: Engine, *, group_max: int = GROUP_MAX, answered_within_s: float = ANSWERED_WITHIN_S
+    ) -> None:
         self._engine = engine
+        self._group_max = min(group_max, GROUP_MAX)
         self._answered_within_s = answered_within_s
         self._numbers: dict[str, int] = {}
 
     def post(self, requests: Sequence[Request]) -> list[Answer]:
         """See `Books`."""
         answers: list[Answer] = []
-        for start in range(0, len(requests), GROUP_MAX):
-            group = requests[start : start + GROUP_MAX]
+        for start in range(0, len(requests), self._group_max):
+            group = requests[start : start + self._group_max]
             answers += self._asked(partial(self._engine.submit, group))
         return answers
 
     def open(self, openings: Sequence[AccountOpening]) -> None:
         """See `Books`."""
-        for start in range(0, len(openings), GROUP_MAX):
-            group = openings[start : start + GROUP_MAX]
+        for start in range(0, len(openings), self._group_max):
+            group = openings[start : start + self._group_max]
             self._asked(partial(self._engine.open_accounts, group))
 
     def is_open(self, account: int) -> bool:

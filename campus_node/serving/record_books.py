@@ -55,7 +55,7 @@ def make_bookkeeping(
 
     bookkeeper = Bookkeeper(
         db,
-        EngineBooks(engine),
+        EngineBooks(engine, group_max=settings.ledger.batch_items_max),
         None if keys is None else RecordKeys(keys),
         clock,
         TerminalTime(settings.campus.timezone),

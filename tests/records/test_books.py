@@ -12,8 +12,9 @@ from sqlalchemy import Engine, select
 from campus_node.database.connect import reading, writing
 from campus_node.ledger.tables import transfers
 from campus_node.purse.journal_entries import Movement, State
+from campus_node.records import assessment
 from campus_node.records.alarming import alarms_of
-from campus_node.records.assessment import Ruling, Waiting, read
+from campus_node.records.assessment import Read, Ruling, Waiting, read
 from campus_node.records.movement_rows import release_revoked
 from campus_node.records.spooled import Outcome
 from campus_node.registry.cards import Card, CardFlag, of_asn, register
@@ -236,7 +237,7 @@ def test_without_a_key_store_all_wait_and_with_one_all_are_booked(
     assert canteen.work() == 0
     assert canteen.outcomes()[Outcome.PENDING, "key_missing"] == 1
     canteen.bookkeeper = canteen.new_bookkeeper(canteen.books)
-    assert canteen.bookkeeper.look_again(keys_too=True) == 1
+    assert canteen.bookkeeper.look_again(after_start=True) == 1
     assert canteen.work() == 1
     canteen.close()
 
@@ -287,3 +288,27 @@ def test_a_sale_that_did_not_happen_is_not_booked(canteen: Canteen) -> None:
     canteen.deliver(canteen.seven.records()[:1] + void)
     assert canteen.work() == 0
     assert canteen.outcomes() == {STEP: 1, (Outcome.ACCEPTED, "void"): 1}
+
+
+def test_a_mistake_of_ours_in_one_record_holds_up_no_other(
+    canteen: Canteen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fen in (100, 200, 400):
+        canteen.seven.sell(canteen.li, fen, NOON)
+    canteen.bring()
+    bad = ends(canteen.seven.records())[1].seq
+    real = assessment.read
+
+    def breaks(waiting: Waiting) -> Read:
+        if waiting.seq == bad:
+            raise RuntimeError("a mistake")
+        return real(waiting)
+
+    monkeypatch.setattr(assessment, "read", breaks)
+    assert canteen.work() == 2
+    assert canteen.outcomes()[Outcome.PENDING, "failed"] == 1
+    assert canteen.alarms() == {"record.not_assessed": 1}
+    monkeypatch.setattr(assessment, "read", real)
+    assert canteen.bookkeeper.look_again(after_start=True) == 1
+    assert canteen.work() == 1
+    assert canteen.earned_fen == 700
