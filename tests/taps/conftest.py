@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.rooms.conftest import sqlite_template
+
+__all__ = ["sockets", "sqlite_template"]
+
 
 @pytest.fixture
 def sockets() -> Iterator[Path]:
