@@ -17,14 +17,12 @@ from sqlalchemy import Connection, select
 from campus_node.database.connect import reading, writing
 from campus_node.keys.record_keys import RecordKeys
 from campus_node.ledger.tables import transfers
-from campus_node.purse.journal_entries import Movement
 from campus_node.purse.verification import PurchaseRecord, Verdict
-from campus_node.records import assessment, grey, movement_rows, posting, till_records
+from campus_node.records import assessment, following, grey, movement_rows, posting, till_records
 from campus_node.records.alarming import CLONED, alarms_of
 from campus_node.records.assessment import Known, Read, RecordKey, Ruling, Till, Waiting
-from campus_node.records.grey import GreyState
 from campus_node.records.moments import TerminalTime
-from campus_node.records.movement_rows import Accepted, KnownBy, Mark
+from campus_node.records.movement_rows import Accepted, KnownBy
 from campus_node.records.posting import Books
 from campus_node.records.reasons import Why
 from campus_node.records.spooled import Outcome
@@ -126,9 +124,11 @@ class Bookkeeper:
         cards, done = set(asns), set[RecordKey]()
         while True:
             with reading(self._db) as connection:
-                rulings = _evidence(connection, cards)
-                tills = self._tills(connection, {movement_of(each).terminal_id for each in rulings})
-            able = [r for r in rulings if r.read.waiting.key not in done and _may_be_booked(r, tills)]
+                rulings = following.evidence(connection, cards)
+                tills = self._tills(connection, {following.movement_of(each).terminal_id for each in rulings})
+            able = [
+                r for r in rulings if r.read.waiting.key not in done and following.may_be_booked(r, tills)
+            ]
             if not able:
                 return len(done)
             self._book(able, tills, KnownBy.EVIDENCE)
@@ -148,7 +148,7 @@ class Bookkeeper:
             ]
         if rulings:
             self._write(rulings, [])
-            self.settle_grey({movement_of(each).asn for each in rulings})
+            self.settle_grey({following.movement_of(each).asn for each in rulings})
         return len(rulings)
 
     def _one_by_one(self, batch: Sequence[Waiting]) -> Worked:
@@ -230,7 +230,7 @@ class Bookkeeper:
         answers = self._books.post([request for request in requests if request is not None])
         lost = self._take_answers(accepted, requests, answers)
         if lost:
-            rulings = _without_lost(rulings, lost)
+            rulings = following.without_lost(rulings, lost)
             accepted = [each for each in accepted if each.record not in lost]
         frozen = self._write(rulings, accepted)
         for asn in frozen:
@@ -311,91 +311,12 @@ class Bookkeeper:
         frozen: list[bytes] = []
         with writing(self._db) as connection:
             movement_rows.add(connection, accepted, now_unix_ms)
-            movement_rows.mark(connection, _marks(rulings))
-            _follow(connection, rulings, now_unix_ms)
+            movement_rows.mark(connection, following.marks(rulings))
+            following.follow(connection, rulings, now_unix_ms)
             for alarm in alarms_of(rulings):
                 raise_alarm(connection, alarm, now_unix_ms)
-            for asn in sorted({movement_of(each).asn for each in rulings if each.why is Why.CLONE}):
+            for asn in sorted({following.movement_of(each).asn for each in rulings if each.why is Why.CLONE}):
                 if find(connection, [asn]):
                     set_flag(connection, asn, FlagSet(CardFlag.FROZEN, now_unix_ms, CLONED), now_unix_ms)
                     frozen.append(asn)
         return frozen
-
-
-def _marks(rulings: Sequence[Ruling]) -> list[Mark]:
-    return [
-        (
-            int(ruling.outcome),
-            None if ruling.why is None else ruling.why.value,
-            ruling.read.waiting.journal_id,
-            ruling.read.waiting.seq,
-        )
-        for ruling in rulings
-    ]
-
-
-def _follow(connection: Connection, rulings: Sequence[Ruling], now_unix_ms: int) -> None:
-    """Keep grey purchases, and let the newest entry of a movement speak for those before it."""
-    here = {ruling.read.waiting.key for ruling in rulings}
-    ended: dict[RecordKey, GreyState] = {}
-    earlier: set[RecordKey] = set()
-    for ruling in rulings:
-        each, movement = ruling.read, ruling.read.movement
-        if movement is None or ruling.why is Why.STEP:
-            continue
-        if ruling.outcome is Outcome.PENDING and ruling.why is not Why.GREY:
-            continue
-        earlier.add(each.opened)
-        if ruling.why is Why.GREY:
-            grey.add(connection, each.opened, each.waiting.key, movement, now_unix_ms)
-        elif ruling.outcome is Outcome.ACCEPTED:
-            ended[each.opened] = GreyState.VOID if ruling.why is Why.VOID else GreyState.PROVEN
-    step = int(Outcome.ACCEPTED), Why.STEP.value
-    movement_rows.mark(connection, [(*step, *key) for key in earlier - here])
-    if not grey.cards_with_open(connection):
-        return
-    for found in grey.at_opening(connection, ended):
-        grey.close(connection, found.opened, ended[found.opened], now_unix_ms)
-        if found.record not in here:
-            movement_rows.mark(connection, [(*step, *found.record)])
-
-
-def _evidence(connection: Connection, asns: Collection[bytes]) -> list[Ruling]:
-    """Return what evidence decides of the open grey purchases of these cards."""
-    rulings = []
-    for each in grey.open_of(connection, asns):
-        state = grey.judge(each, *grey.neighbours(connection, each))
-        if state is GreyState.OPEN:
-            continue
-        read = assessment.read(movement_rows.record(connection, each.record))
-        if read.movement is None:
-            continue
-        if state is GreyState.VOID:
-            rulings.append(Ruling(read, Outcome.ACCEPTED, Why.VOID))
-        elif read.movement.amount_fen <= assessment.SANE_LIMIT_FEN:
-            claim = assessment.claim_of(read, read.movement, proven=True)
-            rulings.append(Ruling(read, Outcome.ACCEPTED, Why.PROVEN, claim))
-    return rulings
-
-
-def _may_be_booked(ruling: Ruling, tills: Mapping[bytes, Till]) -> bool:
-    till = tills.get(movement_of(ruling).terminal_id)
-    return ruling.claim is None or (till is not None and till.merchant_is_open)
-
-
-def movement_of(ruling: Ruling) -> Movement:
-    """Return the movement of a ruling that is about one."""
-    assert ruling.read.movement is not None, "the caller has looked"
-    return ruling.read.movement
-
-
-def _without_lost(rulings: Sequence[Ruling], lost: Collection[RecordKey]) -> list[Ruling]:
-    """Hold what the ledger knows otherwise; what repeats it is looked at again, by itself."""
-    taken = {ruling.claim.identity for ruling in rulings if ruling.claim and ruling.claim.record in lost}
-    kept = []
-    for ruling in rulings:
-        if ruling.claim is not None and ruling.claim.record in lost:
-            kept.append(ruling._replace(outcome=Outcome.CONFLICT, why=Why.CLONE, claim=None))
-        elif ruling.read.movement is None or assessment.identity_of(ruling.read.movement) not in taken:
-            kept.append(ruling)
-    return kept
