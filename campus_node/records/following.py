@@ -1,4 +1,4 @@
-"""What follows from rulings: marks on records, grey purchases kept or closed, earlier entries of movements."""
+"""What follows from rulings: marks on records, grey purchases kept or closed, what came before a movement."""
 
 from collections.abc import Collection, Mapping, Sequence
 
