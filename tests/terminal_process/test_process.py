@@ -10,7 +10,7 @@ import pytest
 
 from campus_node.purse.journal_entries import State
 from federation.clock import SystemClock
-from tests.terminal_process.running import CARD_FEN, RunningTerminal, make_terminal
+from tests.terminal_process.running import CARD_FEN, RunningTerminal, make_terminal, without_limits
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,9 @@ def test_it_sells_says_so_and_stops_cleanly(tmp_path: Path) -> None:
 def test_kills_at_any_moment_lose_nothing_and_charge_nothing_twice(tmp_path: Path, seed: int) -> None:
     luck = random.Random(seed)
     clock = SystemClock()
-    with RunningTerminal(make_terminal(tmp_path / "till-1")) as till:
+    place = make_terminal(tmp_path / "till-1")
+    without_limits(place)
+    with RunningTerminal(place) as till:
         for _ in range(6):
             till.start()
             tap = threading.Thread(target=tap_until_it_dies, args=(till,))
@@ -49,6 +51,7 @@ def test_kills_at_any_moment_lose_nothing_and_charge_nothing_twice(tmp_path: Pat
         till.terminate()
         paid = [each for each in till.movements() if each.state is State.DONE]
         unsettled = [each for each in till.movements() if not each.settled]
+    print(f"{len(paid)} paid, {len(till.movements())} movements")
     assert not unsettled
     spent = sum(each.amount_fen for each in paid)
     assert paid[-1].balance_after_fen == CARD_FEN - spent, "what the card lost is what the journal says"
