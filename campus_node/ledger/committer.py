@@ -22,7 +22,9 @@ class Committer:
     def __init__(self, writer: Writer, wake: Callable[[], None]) -> None:
         self._writer = writer
         self._wake = wake
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-committer")
+        self._threads = ThreadPoolExecutor(
+            2, thread_name_prefix="ledger-committer"
+        )  # one stages, one commits
 
     def here(self, started: Started) -> Future[None]:
         """Commit on this thread; where nothing waits, handing it over would cost more than it gains."""
@@ -37,21 +39,24 @@ class Committer:
         return commit
 
     def beside(self, started: Started, after: Future[None] | None) -> Future[None]:
-        """Commit on the other thread, while this one decides the next batch.
+        """Commit on another thread, while this one decides the next batch.
 
         Args:
             after: the commit that must have succeeded before; if it fails this one ends with NotTried.
         """
         share_interpreter(often=True)
-        commit = self._thread.submit(self._commit_after, started, after)
+        commit = self._threads.submit(self._commit_after, started, after)
         commit.add_done_callback(lambda _: self._wake())
         return commit
 
     def _commit_after(self, started: Started, after: Future[None] | None) -> None:
-        if after is not None and after.exception() is not None:
-            raise NotTried
+        if after is not None:
+            self._writer.stage(started)
+            if after.exception() is not None:
+                self._writer.unstage(started)
+                raise NotTried
         self._writer.commit(started)
 
     def close(self) -> None:
-        """Let the other thread end."""
-        self._thread.shutdown()
+        """Let the other threads end."""
+        self._threads.shutdown()

@@ -5,16 +5,15 @@ the database that every batch checks. Only the epoch decides.
 """
 
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 import psycopg2
 import psycopg2.errors
-import psycopg2.extensions
 from psycopg2.extras import execute_values
 
 from campus_node.ledger.books import Balance, Key, TransferState, begun, new_balance, states_of
+from campus_node.ledger.postgres_session import Connect, Cursor, PostgresSession
 from campus_node.ledger.rows import COLUMNS, GENESIS_HASH, Row, copy_stream
 from campus_node.ledger.store import (
     NO_BALANCE_ROW,
@@ -25,18 +24,10 @@ from campus_node.ledger.store import (
     Lease,
     Snapshot,
 )
-from federation.errors import JournalBroken, LeaseLost, Misconfigured, OutcomeUnknown, StoreDown
-
-Connection = psycopg2.extensions.connection
-Cursor = psycopg2.extensions.cursor
-Connect = Callable[..., Connection]
+from federation.errors import JournalBroken, LeaseLost, Misconfigured
 
 _WRITER_LOCK: Final = 0x6361_6D70  # "camp": the advisory lock of this ledger's writer
 _LOCK_WAIT_MS: Final = 3_000
-# All that the writer asks are probes by key; for a thousand changed balances the planner would rather read
-# all 100,000 (88 ms instead of 6).
-_PROBE_BY_KEY: Final = "-c enable_hashjoin=off -c enable_mergejoin=off"
-_OPTIONS: Final = f"-c synchronous_commit=on -c statement_timeout=30000 -c timezone=UTC {_PROBE_BY_KEY}"
 _BALANCE: Final = "account, posted_fen, reserved_fen, floor_fen, overdrawn_fen"
 _ROW: Final = ", ".join(COLUMNS)
 _READ_ROW: Final = ", ".join(
@@ -93,14 +84,16 @@ class PostgresStore:
     """
 
     def __init__(self, dsn: str, *, connect: Connect = psycopg2.connect) -> None:
-        self._dsn = dsn
-        self._connect = connect
-        self._connection: Connection | None = None
-        self._prepared = False  # finish_batch, which belongs to the connection
+        def session() -> PostgresSession:
+            return PostgresSession(dsn, connect, _PREPARE)
+
+        self._main = session()  # holds the advisory lock
+        self._spare = [session(), session()]  # one is committing while the other takes the next batch's rows
+        self._staged: dict[int, PostgresSession] = {}  # last seq of a batch → where its rows are
 
     def take_over(self, holder: str, *, now_unix_ms: int, force: bool = False) -> Lease:
         """Become the writer: take the advisory lock, raise the epoch."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             if force:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
             else:
@@ -119,7 +112,7 @@ class PostgresStore:
 
     def load(self) -> Snapshot:
         """Read the books in one consistent view."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             lease = _lease(cursor)
             cursor.execute(f"SELECT {_BALANCE} FROM balances")
@@ -128,59 +121,72 @@ class PostgresStore:
             reserved_rows = map(_row, cursor)
             return Snapshot(lease, balances, {(r.originator, r.transfer_id): begun(r) for r in reserved_rows})
 
+    def stage(self, batch: Batch) -> None:
+        """Send a batch's rows ahead, on another connection than the batch before it uses."""
+        session = self._spare.pop()
+        try:
+            _send_rows(session, batch)
+        except BaseException:
+            self._spare.append(session)
+            raise
+        self._staged[batch.after.seq] = session
+
+    def unstage(self, batch: Batch) -> None:
+        """Take back what was sent ahead."""
+        session = self._staged.pop(batch.after.seq)
+        session.roll_back()
+        self._spare.append(session)
+
     def append(self, batch: Batch) -> None:
         """Write a batch in one durable commit."""
-        before, after = batch.before, batch.after
-        stream = copy_stream(batch.encoded)
-        changes = [_array(map(str, column)) for column in batch.changes]
-        db = self._db()
+        session = self._staged.pop(batch.after.seq, None)
+        if session is None:
+            _send_rows(self._main, batch)
+            self._finish(self._main, batch)
+            return
         try:
-            with self._failures(db), db.cursor() as cursor:
-                if not self._prepared:
-                    cursor.execute(_PREPARE)
-                    self._prepared = True
-                cursor.copy_expert(_BEGIN_AND_COPY, io.BytesIO(stream), len(stream))
-                if batch.outbox:
-                    now = after.recorded_at_unix_ms
-                    execute_values(cursor, _INSERT_OUTBOX, [(*item, now, 0, now) for item in batch.outbox])
-            with self._failures(db, committing=True), db.cursor() as cursor:
-                fence = before.epoch, before.seq
-                position = after.seq, after.chain_hash, after.business_date, after.recorded_at_unix_ms
-                written = *position, batch.rows[0].seq
-                changed = *changes, len(batch.changes.accounts)
+            self._finish(session, batch)
+        finally:
+            self._spare.append(session)
+
+    def _finish(self, session: PostgresSession, batch: Batch) -> None:
+        """Check the fence, write everything but the rows, and commit."""
+        before, after = batch.before, batch.after
+        fence = before.epoch, before.seq
+        position = after.seq, after.chain_hash, after.business_date, after.recorded_at_unix_ms
+        written = *position, batch.rows[0].seq
+        changed = *(_array(map(str, column)) for column in batch.changes), len(batch.changes.accounts)
+        try:
+            with session.statements(committing=True) as cursor:
                 cursor.execute(_FINISH_AND_COMMIT, (*fence, *written, *changed))
-        except psycopg2.errors.UniqueViolation as error:
-            if error.diag.table_name == "transfers":
-                raise DuplicateKey from error
-            raise
         except psycopg2.errors.DivisionByZero:
-            with self._transaction() as cursor:
+            with session.transaction() as cursor:
                 lease = _lease(cursor)
                 if (lease.epoch, lease.seq) != (before.epoch, before.seq):
-                    raise LeaseLost(self._winner(cursor)) from None
+                    raise LeaseLost(_winner(cursor)) from None
             raise JournalBroken(NO_BALANCE_ROW) from None
 
     def holds_lease(self, epoch: int) -> bool:
         """Tell whether the writer row still has this epoch."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             return _lease(cursor).epoch == epoch
 
     def prove_writable(self, epoch: int) -> None:
         """Commit the writer row as it is."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             cursor.execute("UPDATE writer SET epoch = epoch WHERE shard = 0 AND epoch = %s", (epoch,))
             if cursor.rowcount != 1:
-                raise LeaseLost(self._winner(cursor))
+                raise LeaseLost(_winner(cursor))
 
     def find(self, keys: Collection[Key]) -> dict[Key, Row]:
         """Return the rows that have these ids."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             cursor.execute(_FIND, _arrays(keys))
             return {(row.originator, row.transfer_id): row for row in map(_row, cursor)}
 
     def find_states(self, keys: Collection[Key]) -> dict[Key, TransferState]:
         """Return what became of these transfers."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             cursor.execute(_FIND_STATES, _arrays(keys) * 2)
             return states_of(keys, sorted(map(_row, cursor)))
 
@@ -189,7 +195,7 @@ class PostgresStore:
     ) -> list[bool]:
         """Open accounts, each once."""
         asked = {opening.account: opening for opening in reversed(openings)}
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             self._check_fence(cursor, lease)
             opened = execute_values(
                 cursor,
@@ -213,7 +219,7 @@ class PostgresStore:
 
     def originator_numbers(self, lease: Lease, names: Collection[str]) -> dict[str, int]:
         """Return a number for each name; numbers begin at 1, 0 is the ledger itself."""
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             self._check_fence(cursor, lease)
             for name in names:
                 cursor.execute(
@@ -228,12 +234,17 @@ class PostgresStore:
     def reopen(self) -> None:
         """Connect anew, and take the advisory lock again if it is free."""
         self._disconnect()
-        with self._transaction() as cursor:
+        with self._main.transaction() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s)", (_WRITER_LOCK,))
 
     def close(self) -> None:
-        """Close the connection; the server lets go of the lock."""
+        """Close the connections; the server lets go of the lock."""
         self._disconnect()
+
+    def _disconnect(self) -> None:
+        assert not self._staged, "whoever staged a batch appends it or takes it back"
+        for session in (self._main, *self._spare):
+            session.disconnect()
 
     def _lock(self, cursor: Cursor) -> None:
         """Take the advisory lock; wait a little for a server that has not noticed that its holder died."""
@@ -244,78 +255,34 @@ class PostgresStore:
         except psycopg2.errors.LockNotAvailable as error:
             cursor.execute("ROLLBACK TO before_lock")
             raise Misconfigured(
-                f"{self._winner(cursor)} and is still connected: stop it first, or take over on purpose"
+                f"{_winner(cursor)} and is still connected: stop it first, or take over on purpose"
             ) from error
 
     def _check_fence(self, cursor: Cursor, lease: Lease) -> None:
         cursor.execute("SELECT epoch FROM writer WHERE shard = 0 FOR UPDATE")
         if _one(cursor)[0] != lease.epoch:
-            raise LeaseLost(self._winner(cursor))
+            raise LeaseLost(_winner(cursor))
 
-    def _winner(self, cursor: Cursor) -> str:
-        cursor.execute("SELECT holder, epoch FROM writer WHERE shard = 0")
-        holder, epoch = cursor.fetchone() or ("somebody", 0)
-        return f"{holder} is the writer of this ledger as epoch {epoch}"
 
-    def _db(self) -> Connection:
-        if self._connection is None:
-            try:
-                db = self._connect(
-                    self._dsn,
-                    connect_timeout=5,
-                    options=_OPTIONS,
-                    keepalives_idle=10,
-                    keepalives_interval=5,
-                    keepalives_count=3,
-                    tcp_user_timeout=15_000,
-                )
-            except psycopg2.Error as error:
-                raise StoreDown(f"cannot reach PostgreSQL: {str(error).strip()}") from error
-            db.autocommit = True  # BEGIN and COMMIT go with other statements in one message
-            self._connection, self._prepared = db, False
-        return self._connection
+def _send_rows(session: PostgresSession, batch: Batch) -> None:
+    """Begin a transaction with the rows of a batch and what is to be told of them."""
+    stream = copy_stream(batch.encoded)
+    try:
+        with session.prepared() as cursor:
+            cursor.copy_expert(_BEGIN_AND_COPY, io.BytesIO(stream), len(stream))
+            if batch.outbox:
+                now = batch.after.recorded_at_unix_ms
+                execute_values(cursor, _INSERT_OUTBOX, [(*item, now, 0, now) for item in batch.outbox])
+    except psycopg2.errors.UniqueViolation as error:
+        if error.diag.table_name == "transfers":
+            raise DuplicateKey from error
+        raise
 
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            with suppress(psycopg2.Error):  # it was broken before; what it had not committed is gone
-                self._connection.close()
-            self._connection = None
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Cursor]:
-        """Commit what the block does, or nothing of it; turn PostgreSQL's failures into ours."""
-        db = self._db()
-        with db.cursor() as cursor:
-            with self._failures(db):
-                cursor.execute("BEGIN")
-                yield cursor
-            with self._failures(db, committing=True):
-                cursor.execute("COMMIT")
-
-    @contextmanager
-    def _failures(self, db: Connection, *, committing: bool = False) -> Iterator[None]:
-        """Undo what the block began if it fails; turn PostgreSQL's failures into ours."""
-        try:
-            yield
-        except (psycopg2.IntegrityError, psycopg2.DataError):
-            self._roll_back(db)
-            raise
-        except psycopg2.Error as error:
-            if committing:
-                self._disconnect()
-                raise OutcomeUnknown(f"PostgreSQL: commit: {str(error).strip()}") from error
-            self._roll_back(db)
-            raise StoreDown(f"PostgreSQL: {str(error).strip()}") from error
-        except BaseException:
-            self._roll_back(db)
-            raise
-
-    def _roll_back(self, db: Connection) -> None:
-        try:
-            with db.cursor() as cursor:
-                cursor.execute("ROLLBACK")
-        except psycopg2.Error:
-            self._disconnect()
+def _winner(cursor: Cursor) -> str:
+    cursor.execute("SELECT holder, epoch FROM writer WHERE shard = 0")
+    holder, epoch = cursor.fetchone() or ("somebody", 0)
+    return f"{holder} is the writer of this ledger as epoch {epoch}"
 
 
 def _one(cursor: Cursor) -> tuple[Any, ...]:

@@ -110,6 +110,12 @@ class SqliteStore:
             reserved_rows = map(_row, db.execute(_OPEN_RESERVATIONS, (lease.recorded_at_unix_ms,)))
             return Snapshot(lease, balances, {(r.originator, r.transfer_id): begun(r) for r in reserved_rows})
 
+    def stage(self, batch: Batch) -> None:
+        """Nothing can be done ahead: SQLite lets one transaction write at a time."""
+
+    def unstage(self, batch: Batch) -> None:
+        """Nothing was done ahead."""
+
     def append(self, batch: Batch) -> None:
         """Write a batch in one durable commit."""
         before, after = batch.before, batch.after

@@ -50,7 +50,7 @@ class Batch(NamedTuple):
 
 
 class Store(Protocol):
-    """A database behind the engine. One thread uses it.
+    """A database behind the engine. One thread uses it; `stage` may run beside `append` of the batch before.
 
     Every method raises StoreDown when the database does not answer or refuses to write; then nothing was
     written.
@@ -65,6 +65,16 @@ class Store(Protocol):
 
     def load(self) -> Snapshot:
         """Read balances, open reservations and the writer row in one consistent view."""
+
+    def stage(self, batch: Batch) -> None:
+        """Do ahead what can be done of `append` while the batch before is being committed; nobody sees it.
+
+        What follows is `append` or `unstage` of this batch. Raises what `append` raises, OutcomeUnknown
+        excepted; then there is nothing to take back.
+        """
+
+    def unstage(self, batch: Batch) -> None:
+        """Take back what was staged. Raises nothing."""
 
     def append(self, batch: Batch) -> None:
         """Write the batch in one durable commit.

@@ -174,8 +174,18 @@ class Writer:
         self._recent.add(decision.fresh)
         return started
 
+    def stage(self, started: Started) -> None:
+        """Do ahead what can be done of `commit` before its turn; on another thread, too."""
+        if started.batch.rows:
+            self._store.stage(started.batch)
+
+    def unstage(self, started: Started) -> None:
+        """Take back what was done ahead."""
+        if started.batch.rows:
+            self._store.unstage(started.batch)
+
     def commit(self, started: Started) -> None:
-        """Write what was decided; the only step that another thread may do, one batch at a time."""
+        """Write what was decided; on another thread, too, one batch at a time and in order."""
         if started.batch.rows:
             began_s = self._clock.monotonic_s()
             self._store.append(started.batch)
