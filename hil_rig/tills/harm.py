@@ -45,8 +45,13 @@ def kill_gateway(canteen: Canteen) -> Struck:
     gateway.freeze()
     frozen_unix_ms = _CLOCK.unix_ms()
     try:
-        wait_for_progress(canteen, "sent", 2)  # nobody answers these
-        struck = Struck(frozen_unix_ms, _CLOCK.unix_ms())
+        wait_for_progress(canteen, "sent", 1)  # counters are told late: the files know who gets no answer
+        struck, deadline_s = Struck(frozen_unix_ms, _CLOCK.unix_ms()), _CLOCK.monotonic_s() + PATIENCE_S
+        while not cut_off_by(struck, canteen.till_files):
+            if _CLOCK.monotonic_s() > deadline_s:
+                raise ProcessFailed(f"nobody waits for the gateway: {canteen.standings}")
+            _CLOCK.sleep(LOOK_EVERY_S)
+            struck = Struck(frozen_unix_ms, _CLOCK.unix_ms())
     finally:
         gateway.kill()
     gateway.start()
@@ -111,7 +116,7 @@ def cut_off_by(struck: Struck, files: Sequence[Path]) -> int:
 
 def _was_cut_off(path: Path, struck: Struck) -> bool:
     asked = answered = 0
-    for line in path.read_text().splitlines():
+    for line in path.read_text().rpartition("\n")[0].splitlines():  # the last one may be half written
         event = json.loads(line)
         at_unix_ms = event.get("at_unix_ms", 0)
         if "sent" in event and struck.frozen_unix_ms < at_unix_ms <= struck.killed_unix_ms:

@@ -73,14 +73,18 @@ class Siege:
         try:
             frozen_unix_ms = CLOCK.unix_ms()
             before = self.total("sent")
-            # What is sent from now on is answered by nobody.
-            self._wait(lambda: self.total("sent") > before + 1 and self.total("under_way") > 0, "a question")
+            # What is sent from now on is answered by nobody. Counters are told late: the files know.
+            self._wait(lambda: self.total("sent") > before and self._strikes(frozen_unix_ms), "a question")
             self.struck.append(Struck(frozen_unix_ms, CLOCK.unix_ms()))
         finally:
             gateway.kill()
         gateway.start()
         durable = self.total("durable")
         self.wait_for(durable + 20)
+
+    def _strikes(self, frozen_unix_ms: int) -> bool:
+        files = [path for segment in self.segments.values() for path in segment.files]
+        return unanswered(files, Struck(frozen_unix_ms, CLOCK.unix_ms())) > 0
 
     def node_dies_for(self, seconds: float) -> threading.Thread:
         """kill -9 the node and start it again after so long, on a thread of its own."""
@@ -185,7 +189,7 @@ def unanswered(files: list[Path], struck: Struck) -> int:
 
 def _cut_off(path: Path, struck: Struck) -> bool:
     asked = 0
-    for line in path.read_text().splitlines():
+    for line in path.read_text().rpartition("\n")[0].splitlines():  # the last one may be half written
         event = json.loads(line)
         at_unix_ms = event.get("at_unix_ms", 0)
         if "sent" in event and struck.frozen_unix_ms < at_unix_ms <= struck.killed_unix_ms:

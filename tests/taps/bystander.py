@@ -9,26 +9,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from federation.clock import SystemClock
 from hil_rig.processes import CAMPUS, process_environment
+from hil_rig.virtual.can_bus.broker_node import BrokerOrders
 
 TIMEOUT_S = 120
+CLOCK = SystemClock()
 
 
 @contextmanager
 def recording(channel: str, path: Path) -> Iterator[None]:
-    """Record what goes over a broker's bus while the block runs."""
+    """Record what goes over a broker's bus while the block runs; it is on the bus when the block begins."""
     asked = ["--interface", "campus-broker", "--channel", channel, "--write", str(path), "--json"]
-    watching = subprocess.Popen(
-        [*CAMPUS, "line", "monitor", *asked],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=process_environment({}),
-    )
-    try:
-        yield
-    finally:
-        watching.send_signal(signal.SIGINT)
-        watching.wait(TIMEOUT_S)
+    with BrokerOrders(channel) as orders:
+        before = set(orders.order("health")["nodes"])
+        watching = subprocess.Popen(
+            [*CAMPUS, "line", "monitor", *asked],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=process_environment({}),
+        )
+        try:
+            give_up_s = CLOCK.monotonic_s() + TIMEOUT_S
+            while set(orders.order("health")["nodes"]) == before:
+                assert watching.poll() is None, "the monitor ended"
+                assert CLOCK.monotonic_s() < give_up_s, "the monitor never came onto the bus"
+                CLOCK.sleep(0.05)
+            yield
+        finally:
+            watching.send_signal(signal.SIGINT)
+            watching.wait(TIMEOUT_S)
 
 
 def opened(path: Path, gateway: Path) -> list[dict[str, Any]]:
