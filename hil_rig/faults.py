@@ -140,10 +140,19 @@ class FaultRecord:
         with self._lock:
             self._fired.append(fault)
 
-    def withdraw(self) -> None:
-        """Take back what has not fallen due: somebody stopped the run before its end."""
+    def due(self) -> list[Fault]:
+        """Return what has fallen due so far."""
         with self._lock:
-            due = _less(self.plan.faults, self._waiting)
+            return _less(self.plan.faults, self._waiting)
+
+    def withdraw(self, skipped: Iterable[Fault] = ()) -> None:
+        """Take back what has not fallen due: somebody stopped the run before its end.
+
+        Args:
+            skipped: what has fallen due afterwards, and was left out on purpose.
+        """
+        with self._lock:
+            due = _less(self.plan.faults, [*self._waiting, *skipped])
             self.plan = FaultPlan(self.plan.seed, tuple(due))
             self._waiting.clear()
 

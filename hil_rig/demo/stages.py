@@ -143,7 +143,8 @@ class PayAtOnce:
         scene.paying_s += scene.clock.monotonic_s() - started_s
         scene.answers += sum(progress.answered for progress in finished)
         if scene.stopping.is_set():
-            record.withdraw()
+            tried = [kill.fault for kill in kills]
+            record.withdraw([fault for fault in record.due() if fault not in tried])
         for kill in kills:
             cut_off = cut_off_at(kill.receipts, kill.at_unix_ms)
             scene.screen.event(

@@ -69,3 +69,12 @@ def test_a_run_that_somebody_stops_withdraws_only_what_was_not_due() -> None:
     with pytest.raises(FaultNotFired):
         record.demand_fired()
     assert record.count("north node", Counted.ACKNOWLEDGEMENT, 10_000) == []
+
+
+def test_what_fell_due_after_somebody_stopped_the_run_is_no_missing_fault() -> None:
+    fault = Fault("north node", What.KILL, Counted.ACKNOWLEDGEMENT, 3)
+    record = FaultRecord(FaultPlan(1, (fault,)))
+    assert record.count("north node", Counted.ACKNOWLEDGEMENT, 3) == [fault]
+    assert record.due() == record.missing() == [fault]
+    record.withdraw([fault])
+    assert not record.missing()
