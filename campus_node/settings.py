@@ -4,33 +4,32 @@ Every key has a default except the campus's name and number. All that is wrong i
 stands, what is wrong with it, what to write instead.
 """
 
-import os
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field
 
 from campus_node import settings_checks as checks
-from campus_node.settings_mistakes import WrongSettings, mistakes_in_environment, mistakes_in_values
+from campus_node.settings_reading import (
+    FileSettings,
+    Listen,
+    LogSection,
+    PathText,
+    Seconds,
+    Section,
+    Whole,
+    check_environment,
+    read_text,
+    settings_of,
+    values_in,
+)
 from campus_node.wording import Sentence
-from federation.errors import Misconfigured
 
 FILE_NAME: Final = "campus.toml"
 ENVIRONMENT_PREFIX: Final = "CAMPUS_"
 
-Whole = Annotated[int, BeforeValidator(checks.no_truth_value)]
-Seconds = Annotated[float, BeforeValidator(checks.no_truth_value)]
-Listen = Annotated[str, AfterValidator(checks.listen)]
-PathText = Annotated[str, AfterValidator(checks.path)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class CampusSettings(_Section):
+class CampusSettings(Section):
     """Who this campus is."""
 
     name: Annotated[str, AfterValidator(checks.name)] = Field(
@@ -55,7 +54,7 @@ class CampusSettings(_Section):
     )
 
 
-class LedgerSettings(_Section):
+class LedgerSettings(Section):
     """Where the books are and how much may wait for them."""
 
     database: Annotated[str, AfterValidator(checks.database)] = Field(
@@ -78,7 +77,7 @@ class LedgerSettings(_Section):
     )
 
 
-class GrpcSettings(_Section):
+class GrpcSettings(Section):
     """The API of gateways, terminals and peers."""
 
     listen: Listen = Field(
@@ -102,7 +101,7 @@ class GrpcSettings(_Section):
     )
 
 
-class MetricsSettings(_Section):
+class MetricsSettings(Section):
     """Prometheus metrics and GET /healthz."""
 
     listen: Listen = Field(
@@ -110,7 +109,7 @@ class MetricsSettings(_Section):
     )
 
 
-class WebSettings(_Section):
+class WebSettings(Section):
     """HTTPS: the REST interface."""
 
     listen: Listen = Field(
@@ -125,7 +124,7 @@ class WebSettings(_Section):
     )
 
 
-class DevicesSettings(_Section):
+class DevicesSettings(Section):
     """Health of gateways, lines and devices, and the gRPC port for devices of others."""
 
     listen: Listen = Field(
@@ -139,7 +138,7 @@ class DevicesSettings(_Section):
     )
 
 
-class PkiSettings(_Section):
+class PkiSettings(Section):
     """Certificates; paths are relative to this directory."""
 
     root: PathText = Field(default="pki/root.pem", description="the scheme's root", examples=["pki/root.pem"])
@@ -159,7 +158,7 @@ class PkiSettings(_Section):
     )
 
 
-class KeySettings(_Section):
+class KeySettings(Section):
     """The key store from which session keys are lent to gateways; docs/records.md."""
 
     store: str = Field(
@@ -184,7 +183,7 @@ class KeySettings(_Section):
     )
 
 
-class RecordSettings(_Section):
+class RecordSettings(Section):
     """Records of terminals, and what terminals ask."""
 
     covered_by: Literal["commit", "backup"] = Field(
@@ -214,7 +213,7 @@ class RecordSettings(_Section):
     )
 
 
-class FirmwareSettings(_Section):
+class FirmwareSettings(Section):
     """Distribution of firmware."""
 
     meals: Annotated[str, AfterValidator(checks.meals)] = Field(
@@ -224,23 +223,12 @@ class FirmwareSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(LogSection):
     """What the node writes about itself."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error", examples=["info"]
-    )
-    format: Literal["logfmt", "json"] = Field(
-        default="logfmt", description="logfmt (key=value) or json, one event a line", examples=["logfmt"]
-    )
 
-
-class Settings(BaseSettings):
+class Settings(FileSettings, env_prefix=ENVIRONMENT_PREFIX):
     """All settings of one campus, checked."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     campus: CampusSettings
     ledger: LedgerSettings = LedgerSettings()
@@ -253,18 +241,6 @@ class Settings(BaseSettings):
     records: RecordSettings = RecordSettings()
     firmware: FirmwareSettings = FirmwareSettings()
     log: LogSettings = LogSettings()
-
-    # The library calls it with all sources by these names; we want two.
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
 
     @property
     def domain(self) -> str:
@@ -284,7 +260,13 @@ def load_settings(directory: Path) -> Settings:
         Misconfigured: no such file, no TOML, or at least one wrong value; lists all of them.
     """
     path = directory / FILE_NAME
-    return parse_settings(_read(path), path)
+    absent = Sentence(
+        "{directory} holds no campus: {name} is not there. "
+        "Make one with: campus init {directory} --campus NAME",
+        directory=path.parent,
+        name=path.name,
+    )
+    return parse_settings(read_text(path, absent), path)
 
 
 def parse_settings(text: str, path: Path) -> Settings:
@@ -297,43 +279,6 @@ def parse_settings(text: str, path: Path) -> Settings:
     Raises:
         Misconfigured: no TOML, or at least one wrong value; lists all of them.
     """
-    try:
-        # tomllib gives Any; pydantic decides what it is worth.
-        values: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(
-            Sentence(
-                "{path} is no valid TOML: {reason}. Text stands in quotes, sections in [brackets]",
-                path=path,
-                reason=error,
-            )
-        ) from error
-    unknown = mistakes_in_environment(Settings, os.environ)
-    if unknown:
-        raise WrongSettings(unknown)
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise WrongSettings(mistakes_in_values(Settings, error, path, text, os.environ)) from error
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise Misconfigured(
-            Sentence(
-                "{directory} holds no campus: {name} is not there. "
-                "Make one with: campus init {directory} --campus NAME",
-                directory=path.parent,
-                name=path.name,
-            )
-        ) from error
-    except UnicodeDecodeError as error:
-        raise Misconfigured(
-            Sentence("{path} is not UTF-8 text: save it again with that encoding", path=path)
-        ) from error
-    except OSError as error:
-        raise Misconfigured(
-            Sentence("{path} cannot be read: {reason}", path=path, reason=error.strerror)
-        ) from error
+    values = values_in(text, path)
+    check_environment(Settings)
+    return settings_of(Settings, values, text, path)

@@ -4,32 +4,37 @@ All that is wrong is reported in one go, as in a campus's settings. Lines stand 
 environment does not touch.
 """
 
-import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError, create_model
 
 from campus_node import settings_checks as checks
-from campus_node.gateway.settings_lines import KINDS, LineSettings, Listen, Name, PathText, Whole
+from campus_node.gateway.settings_lines import KINDS, LineSettings
 from campus_node.settings import default_domain
-from campus_node.settings_mistakes import WrongSettings, mistakes_in_environment, mistakes_in_values
+from campus_node.settings_mistakes import WrongSettings, mistakes_in_values
+from campus_node.settings_reading import (
+    FileSettings,
+    Listen,
+    LogSection,
+    Name,
+    PathText,
+    Section,
+    Whole,
+    check_environment,
+    read_text,
+    settings_of,
+    values_in,
+)
 from campus_node.wording import Sentence
-from federation.errors import Misconfigured
 
 FILE_NAME: Final = "gateway.toml"
 ENVIRONMENT_PREFIX: Final = "CAMPUS_GATEWAY_"
 LINES_MAX: Final = 32
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class GatewaySettings(_Section):
+class GatewaySettings(Section):
     """Who this gateway is, and where its node is."""
 
     campus: Name = Field(description="the campus's name", examples=["north"])
@@ -43,7 +48,7 @@ class GatewaySettings(_Section):
     )
 
 
-class PkiSettings(_Section):
+class PkiSettings(Section):
     """Certificates; paths are relative to this directory."""
 
     root: PathText = Field(default="pki/root.pem", description="the scheme's root", examples=["pki/root.pem"])
@@ -63,7 +68,7 @@ class PkiSettings(_Section):
     )
 
 
-class SpoolSettings(_Section):
+class SpoolSettings(Section):
     """What waits for the node."""
 
     path: PathText = Field(
@@ -80,7 +85,7 @@ class SpoolSettings(_Section):
     )
 
 
-class StatusSettings(_Section):
+class StatusSettings(Section):
     """GET /status, /metrics and /healthz."""
 
     listen: Listen = Field(
@@ -88,41 +93,18 @@ class StatusSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(LogSection):
     """What the gateway writes about itself."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error", examples=["info"]
-    )
-    format: Literal["logfmt", "json"] = Field(
-        default="logfmt", description="logfmt (key=value) or json, one event a line", examples=["logfmt"]
-    )
 
-
-class Settings(BaseSettings):
+class Settings(FileSettings, env_prefix=ENVIRONMENT_PREFIX):
     """All settings of one gateway but its lines, checked."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     gateway: GatewaySettings
     pki: PkiSettings = PkiSettings()
     spool: SpoolSettings = SpoolSettings()
     status: StatusSettings = StatusSettings()
     log: LogSettings = LogSettings()
-
-    # The library calls it with all sources by these names; we want two.
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
 
     @property
     def node_name(self) -> str:
@@ -137,7 +119,13 @@ def load_settings(directory: Path) -> tuple[Settings, tuple[LineSettings, ...]]:
         Misconfigured: no such file, no TOML, or at least one wrong value; lists all of them.
     """
     path = directory / FILE_NAME
-    return parse_settings(_read(path), path)
+    absent = Sentence(
+        "{directory} holds no gateway: {name} is not there. "
+        "Make one with: campus gateway init {directory} --campus-directory CAMPUS --name NAME",
+        directory=path.parent,
+        name=path.name,
+    )
+    return parse_settings(read_text(path, absent), path)
 
 
 def parse_settings(text: str, path: Path) -> tuple[Settings, tuple[LineSettings, ...]]:
@@ -150,27 +138,15 @@ def parse_settings(text: str, path: Path) -> tuple[Settings, tuple[LineSettings,
     Raises:
         Misconfigured: no TOML, or at least one wrong value; lists all of them.
     """
-    try:
-        # tomllib gives Any; pydantic decides what it is worth.
-        values: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(
-            Sentence(
-                "{path} is no valid TOML: {reason}. Text stands in quotes, sections in [brackets]",
-                path=path,
-                reason=error,
-            )
-        ) from error
-    unknown = mistakes_in_environment(Settings, os.environ, ENVIRONMENT_PREFIX)
-    if unknown:
-        raise WrongSettings(unknown)
+    values = values_in(text, path)
+    check_environment(Settings)
     mistakes: list[Sentence] = []
     blocks = values.pop("line", [])
     settings = None
     try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        mistakes += mistakes_in_values(Settings, error, path, text, os.environ, ENVIRONMENT_PREFIX)
+        settings = settings_of(Settings, values, text, path)
+    except WrongSettings as error:
+        mistakes += error.mistakes
     lines, wrong = _lines(blocks, path, text)
     mistakes += wrong
     if mistakes or settings is None:
@@ -235,25 +211,3 @@ def _starts(text: str) -> list[int]:
         for number, line in enumerate(text.splitlines(), start=1)
         if re.match(r"\s*\[\[\s*line\s*\]\]", line)
     ] or [1]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise Misconfigured(
-            Sentence(
-                "{directory} holds no gateway: {name} is not there. "
-                "Make one with: campus gateway init {directory} --campus-directory CAMPUS --name NAME",
-                directory=path.parent,
-                name=path.name,
-            )
-        ) from error
-    except UnicodeDecodeError as error:
-        raise Misconfigured(
-            Sentence("{path} is not UTF-8 text: save it again with that encoding", path=path)
-        ) from error
-    except OSError as error:
-        raise Misconfigured(
-            Sentence("{path} cannot be read: {reason}", path=path, reason=error.strerror)
-        ) from error

@@ -1,21 +1,14 @@
 """What a [[line]] of gateway.toml may say, by its kind."""
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from campus_node import settings_checks as checks
-
-Whole = Annotated[int, BeforeValidator(checks.no_truth_value)]
-Name = Annotated[str, AfterValidator(checks.name)]
-Listen = Annotated[str, AfterValidator(checks.listen)]
-PathText = Annotated[str, AfterValidator(checks.path)]
+from campus_node.settings_reading import Listen, Name, PathText, Section, Whole
 
 
-class _Line(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
+class _Line(Section):
     name: Name = Field(description="what people call it; unique in this gateway", examples=["can0"])
     load_percent: Whole = Field(
         default=60, ge=1, le=100, description="how much of it a distribution may take", examples=[60]

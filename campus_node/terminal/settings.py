@@ -3,32 +3,32 @@
 All that is wrong is reported in one go, as in a campus's settings.
 """
 
-import os
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import AfterValidator, Field
 
 from campus_node import settings_checks as checks
-from campus_node.settings_mistakes import (
-    WrongSettings,
-    line_of,
-    mistakes_in_environment,
-    mistakes_in_values,
+from campus_node.settings_mistakes import WrongSettings, line_of
+from campus_node.settings_reading import (
+    FileSettings,
+    LogSection,
+    Name,
+    PathText,
+    Section,
+    Whole,
+    check_environment,
+    read_text,
+    settings_of,
+    values_in,
 )
 from campus_node.terminal import settings_words as words
 from campus_node.terminal.journal import CAPACITY_MAX, CAPACITY_MIN
 from campus_node.wording import Sentence
-from federation.errors import Misconfigured
 
 FILE_NAME: Final = "terminal.toml"
 ENVIRONMENT_PREFIX: Final = "CAMPUS_TERMINAL_"
 
-Whole = Annotated[int, BeforeValidator(checks.no_truth_value)]
-Name = Annotated[str, AfterValidator(checks.name)]
-PathText = Annotated[str, AfterValidator(checks.path)]
 HexByte = Annotated[str, AfterValidator(words.one_byte)]
 Issuer = Annotated[str, AfterValidator(words.issuer)]
 NoticeKeys = Annotated[str, AfterValidator(words.keys)]
@@ -44,11 +44,7 @@ NEEDED: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class TerminalSettings(_Section):
+class TerminalSettings(Section):
     """Which terminal this is."""
 
     campus: Name = Field(description="the campus's name", examples=["north"])
@@ -56,7 +52,7 @@ class TerminalSettings(_Section):
     model: Name = Field(default="pos", description="whose firmware it takes", examples=["pos"])
 
 
-class LineSettings(_Section):
+class LineSettings(Section):
     """The way to its gateway."""
 
     kind: Literal["none", "can", "serial", "tcp", "thin"] = Field(
@@ -100,7 +96,7 @@ class LineSettings(_Section):
     )
 
 
-class PkiSettings(_Section):
+class PkiSettings(Section):
     """Certificates, for a line over TCP; paths are relative to this directory."""
 
     campus_ca: PathText = Field(
@@ -114,7 +110,7 @@ class PkiSettings(_Section):
     )
 
 
-class ReaderSettings(_Section):
+class ReaderSettings(Section):
     """Where cards are laid."""
 
     name: PathText = Field(
@@ -123,7 +119,7 @@ class ReaderSettings(_Section):
     )
 
 
-class SamSettings(_Section):
+class SamSettings(Section):
     """The PSAM, and which key of it begins sessions with the gateway."""
 
     reader: PathText = Field(
@@ -156,7 +152,7 @@ class SamSettings(_Section):
     )
 
 
-class TillSection(_Section):
+class TillSection(Section):
     """What it sells, and who is paid."""
 
     mode: Literal["keypad", "fixed", "menu", "quota", "session", "flat", "entry", "exit", "load"] = Field(
@@ -181,7 +177,7 @@ class TillSection(_Section):
     )
 
 
-class JournalSettings(_Section):
+class JournalSettings(Section):
     """Where it writes down what it sold; on a disk that keeps what it was told to keep."""
 
     path: PathText = Field(
@@ -196,7 +192,7 @@ class JournalSettings(_Section):
     )
 
 
-class TrustSettings(_Section):
+class TrustSettings(Section):
     """Whom it believes beside its gateway; public Ed25519 keys of 64 hexadecimal digits, joined by commas."""
 
     notice_keys: NoticeKeys = Field(
@@ -217,7 +213,7 @@ class TrustSettings(_Section):
     )
 
 
-class ViewSettings(_Section):
+class ViewSettings(Section):
     """What the cashier looks at."""
 
     kind: Literal["line", "browser", "none"] = Field(
@@ -233,7 +229,7 @@ class ViewSettings(_Section):
     rows: Whole = Field(default=4, ge=2, le=8, description="line: lines, 2 or more", examples=[4])
 
 
-class FirmwareSettings(_Section):
+class FirmwareSettings(Section):
     """How new firmware comes into use."""
 
     version: Whole = Field(
@@ -254,23 +250,12 @@ class FirmwareSettings(_Section):
     )
 
 
-class LogSettings(_Section):
+class LogSettings(LogSection):
     """What the terminal writes about itself."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="debug, info, warning or error", examples=["info"]
-    )
-    format: Literal["logfmt", "json"] = Field(
-        default="logfmt", description="logfmt (key=value) or json, one event a line", examples=["logfmt"]
-    )
 
-
-class Settings(BaseSettings):
+class Settings(FileSettings, env_prefix=ENVIRONMENT_PREFIX):
     """All settings of one terminal, checked."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
 
     terminal: TerminalSettings
     line: LineSettings = LineSettings()
@@ -283,18 +268,6 @@ class Settings(BaseSettings):
     view: ViewSettings = ViewSettings()
     firmware: FirmwareSettings = FirmwareSettings()
     log: LogSettings = LogSettings()
-
-    # The library calls it with all sources by these names; we want two.
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
 
     @property
     def merchant(self) -> str:
@@ -310,7 +283,13 @@ def load_settings(directory: Path) -> Settings:
         Misconfigured: no such file, no TOML, or at least one wrong value; lists all of them.
     """
     path = directory / FILE_NAME
-    return parse_settings(_read(path), path)
+    absent = Sentence(
+        "{directory} holds no terminal: {name} is not there. "
+        "Make one with: campus terminal init {directory} --campus-directory CAMPUS --name NAME",
+        directory=path.parent,
+        name=path.name,
+    )
+    return parse_settings(read_text(path, absent), path)
 
 
 def parse_settings(text: str, path: Path) -> Settings:
@@ -323,26 +302,9 @@ def parse_settings(text: str, path: Path) -> Settings:
     Raises:
         Misconfigured: no TOML, or at least one wrong value; lists all of them.
     """
-    try:
-        # tomllib gives Any; pydantic decides what it is worth.
-        values: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(
-            Sentence(
-                "{path} is no valid TOML: {reason}. Text stands in quotes, sections in [brackets]",
-                path=path,
-                reason=error,
-            )
-        ) from error
-    unknown = mistakes_in_environment(Settings, os.environ, ENVIRONMENT_PREFIX)
-    if unknown:
-        raise WrongSettings(unknown)
-    try:
-        settings = Settings(**values)
-    except ValidationError as error:
-        raise WrongSettings(
-            mistakes_in_values(Settings, error, path, text, os.environ, ENVIRONMENT_PREFIX)
-        ) from error
+    values = values_in(text, path)
+    check_environment(Settings)
+    settings = settings_of(Settings, values, text, path)
     missing = [key for key in NEEDED[settings.line.kind] if not getattr(settings.line, key)]
     if missing:
         raise WrongSettings([_lacks(settings.line, key, path, text) for key in missing])
@@ -364,25 +326,3 @@ def _lacks(line: LineSettings, key: str, path: Path, text: str) -> Sentence:
         description=field.description,
         example=f"{key} = {example}" if isinstance(example, int) else f'{key} = "{example}"',
     )
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise Misconfigured(
-            Sentence(
-                "{directory} holds no terminal: {name} is not there. "
-                "Make one with: campus terminal init {directory} --campus-directory CAMPUS --name NAME",
-                directory=path.parent,
-                name=path.name,
-            )
-        ) from error
-    except UnicodeDecodeError as error:
-        raise Misconfigured(
-            Sentence("{path} is not UTF-8 text: save it again with that encoding", path=path)
-        ) from error
-    except OSError as error:
-        raise Misconfigured(
-            Sentence("{path} cannot be read: {reason}", path=path, reason=error.strerror)
-        ) from error
